@@ -1,0 +1,1 @@
+"""The figures: straight lists of stages, the command line and operations."""

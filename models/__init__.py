@@ -1,0 +1,1 @@
+"""The science: numpy, torch and scikit-image; knows no files, no orchestration."""

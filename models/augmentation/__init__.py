@@ -1,0 +1,1 @@
+"""Changes of a training image that leave its labels true."""

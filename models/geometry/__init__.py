@@ -1,0 +1,1 @@
+"""Boxes, tiles and masks: the only place for level and resolution arithmetic."""

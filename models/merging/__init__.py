@@ -1,0 +1,1 @@
+"""How labels, boxes and masks from several sources become one."""

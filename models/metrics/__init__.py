@@ -1,0 +1,1 @@
+"""How good detections are, under complete and partial annotation."""

@@ -1,0 +1,1 @@
+"""Windows over a region, blended into one map."""

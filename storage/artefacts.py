@@ -1,0 +1,209 @@
+"""Artefacts appear whole or not at all, and are known by the digest of their content.
+
+An artefact is a folder. It is written into a temporary folder beside its final place, every file is
+hashed into ``MANIFEST.json``, everything is flushed to disk, and one rename makes it visible.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.errors import IntegrityError, WorkspaceError
+from storage.layout import Kind, Ref, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANIFEST = "MANIFEST.json"
+FORMAT_VERSION = 1
+DIGEST_LENGTH = 32
+"""Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401  # anything JSON can hold
+    """Return JSON that is equal for equal values; unknown types, NaN and sets are errors."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def digest_of(value: Any) -> str:  # noqa: ANN401  # anything JSON can hold
+    """Return the digest of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(slots=True)
+class Draft:
+    """A folder that is being written and that nobody else sees yet."""
+
+    path: Path
+    ref: Ref | None = None
+    """Set by `commit`."""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_manifest(folder: Path, digest: str | None) -> str:
+    listed = {
+        str(path.relative_to(folder)): {
+            "size": path.stat().st_size,
+            "mtime_ns": path.stat().st_mtime_ns,
+            "sha256": hash_file(path),
+        }
+        for path in _files(folder)
+    }
+    content = digest or digest_of({name: entry["sha256"] for name, entry in listed.items()})
+    manifest = {"format_version": FORMAT_VERSION, "digest": content, "files": listed}
+    (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1))
+    return content
+
+
+@contextmanager
+def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
+    """Yield a folder to write an artefact into; it is gone afterwards unless committed.
+
+    Raises
+    ------
+    WorkspaceError
+        If the disk is full or the workspace cannot be written.
+    """
+    folder = at.root / kind / f".draft-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True)
+        yield Draft(folder)
+    except OSError as error:
+        if isinstance(error, WorkspaceError) or error.errno not in _STORAGE_ERRORS:
+            raise
+        raise WorkspaceError(
+            f"{at.root}: writing {kind} failed ({error.strerror}). Nothing half-written is "
+            f"visible; make room or mend the permissions and run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) -> Ref:
+    """Make a draft visible under its digest; the same content twice is one artefact.
+
+    Parameters
+    ----------
+    at, kind, work
+        The workspace, the kind of artefact and its written draft.
+    digest
+        The identity, where it is not that of the files (label versions hash decoded content).
+    """
+    content = _write_manifest(work.path, digest)
+    for path in [*_files(work.path), work.path / MANIFEST]:
+        _sync(path)
+    for folder in [p for p in work.path.rglob("*") if p.is_dir()]:
+        _sync(folder)
+    _sync(work.path)
+    ref = Ref(kind, content)
+    target = at.path(ref)
+    try:
+        work.path.rename(target)
+    except OSError as error:
+        # Only "already there" may be ignored: the same content was committed before.
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        if problems(at, ref):
+            shutil.rmtree(target)
+            work.path.rename(target)
+    _sync(target.parent)
+    work.ref = ref
+    return ref
+
+
+def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
+    """Return an artefact's manifest.
+
+    Raises
+    ------
+    IntegrityError
+        If the artefact is missing or its manifest is unreadable or from a newer format.
+    """
+    path = at.path(ref) / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            f"{ref}: no readable {MANIFEST} in {at.path(ref)}. The artefact was deleted or "
+            f"damaged; run the same command again to make it anew."
+        ) from error
+    if manifest["format_version"] > FORMAT_VERSION:
+        raise WorkspaceError(
+            f"{ref}: written in format {manifest['format_version']}, this signetflow reads up to "
+            f"{FORMAT_VERSION}. Use the newer signetflow that wrote it."
+        )
+    return manifest
+
+
+def problems(at: Workspace, ref: Ref, *, thorough: bool = False) -> list[str]:
+    """Return what is wrong with an artefact, as sentences; empty when it can be trusted.
+
+    Size and time are compared first; a file is hashed where they differ, or always if `thorough`.
+    """
+    try:
+        files = manifest_of(at, ref)["files"]
+    except IntegrityError as error:
+        return [str(error)]
+    folder = at.path(ref)
+    found = [_problem(folder / name, entry, thorough) for name, entry in files.items()]
+    return [sentence for sentence in found if sentence]
+
+
+def _problem(path: Path, entry: dict[str, Any], thorough: bool) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return f"{path}: missing"
+    if stat.st_size != entry["size"]:
+        return f"{path}: {stat.st_size} bytes, expected {entry['size']}"
+    untouched = stat.st_mtime_ns == entry["mtime_ns"]
+    if (thorough or not untouched) and hash_file(path) != entry["sha256"]:
+        return f"{path}: its content differs from the manifest's sha256"
+    return ""
+
+
+def opened(at: Workspace, ref: Ref) -> Path:
+    """Return the folder of an artefact after checking it.
+
+    Raises
+    ------
+    IntegrityError
+        If it is missing or altered.
+    """
+    found = problems(at, ref)
+    if found:
+        raise IntegrityError(
+            f"{ref}: {found[0]}. Run the same command again: what is damaged is made anew."
+        )
+    return at.path(ref)

@@ -1,0 +1,1 @@
+"""Label versions: who said that this is a cell, and when."""
