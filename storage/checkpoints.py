@@ -1,0 +1,94 @@
+"""Checkpoints: tensors as safetensors, everything else as a JSON card; nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storage.artefacts import canonical_json, commit, draft, opened
+from storage.layout import Kind, Ref, Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+
+
+def save_checkpoint(at: Workspace, state: dict[str, Tensor], card: dict[str, Any]) -> Ref:
+    """Store a network's weights and how they came about."""
+    from safetensors.torch import save_file
+
+    with draft(at, Kind.CHECKPOINT) as work:
+        save_file({name: t.contiguous() for name, t in state.items()}, work.path / WEIGHTS)
+        (work.path / CARD).write_text(canonical_json(card))
+        return commit(at, Kind.CHECKPOINT, work)
+
+
+def load_state(at: Workspace, ref: Ref) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint, on the CPU."""
+    from safetensors.torch import load_file
+
+    state: dict[str, Tensor] = load_file(opened(at, ref) / WEIGHTS)
+    return state
+
+
+def load_card(at: Workspace, ref: Ref) -> dict[str, Any]:
+    """Return what a checkpoint's card, or any other card, says."""
+    card: dict[str, Any] = json.loads((opened(at, ref) / CARD).read_text())
+    return card
+
+
+def save_card(at: Workspace, card: dict[str, Any]) -> Ref:
+    """Store a small JSON result: a round's verdict, an evaluation."""
+    with draft(at, Kind.CARD) as work:
+        (work.path / CARD).write_text(canonical_json(card))
+        return commit(at, Kind.CARD, work)
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedWork:
+    """The state of a stage that is under way, so that a kill costs at most a minute.
+
+    Implements the `StateSink` protocol of training.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, at: Workspace, key: str) -> UnfinishedWork:
+        """Return the place for one stage's unfinished work."""
+        return cls(at.ledger / "unfinished" / key)
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Return the tensors and the card that were saved last, or None."""
+        from safetensors.torch import load_file
+
+        current = self.folder / "current"
+        if not current.exists():
+            return None
+        saved = self.folder / current.read_text()
+        return load_file(saved / WEIGHTS), json.loads((saved / CARD).read_text())
+
+    def save(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        """Replace what was saved; a kill at any moment leaves the old or the new, whole."""
+        from safetensors.torch import save_file
+
+        current = self.folder / "current"
+        old = current.read_text() if current.exists() else ""
+        new = "b" if old == "a" else "a"
+        shutil.rmtree(self.folder / new, ignore_errors=True)
+        (self.folder / new).mkdir(parents=True)
+        save_file(tensors, self.folder / new / WEIGHTS)
+        (self.folder / new / CARD).write_text(canonical_json(card))
+        pointer = self.folder / "next"
+        pointer.write_text(new)
+        pointer.replace(current)
+
+    def clear(self) -> None:
+        """Forget the unfinished work once its stage is recorded."""
+        shutil.rmtree(self.folder, ignore_errors=True)
