@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,8 +62,7 @@ class Window:
         """Return which of the points (n, 2) ``x, y`` lie inside, (n,)."""
         xy = np.asarray(points, np.float64).reshape(-1, 2)
         low, high = (self.x0, self.y0), (self.x1, self.y1)
-        inside: NDArray[np.bool_] = ((xy >= low) & (xy < high)).all(axis=1)
-        return inside
+        return np.asarray(((xy >= low) & (xy < high)).all(axis=1), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def grid(width: int, height: int, side_px: float) -> Iterator[Window]:
     """
     across = [min(width, round(i * side_px)) for i in range(math.ceil(width / side_px) + 1)]
     down = [min(height, round(i * side_px)) for i in range(math.ceil(height / side_px) + 1)]
-    for y0, y1 in zip(down, down[1:], strict=False):
-        for x0, x1 in zip(across, across[1:], strict=False):
+    for y0, y1 in pairwise(down):
+        for x0, x1 in pairwise(across):
             if x1 > x0 and y1 > y0:
                 yield Window(x0, y0, x1, y1)
