@@ -1,10 +1,11 @@
+import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
-import torch
 from pydantic import ValidationError
 
 from models import runtime
@@ -25,28 +26,43 @@ def test_what_was_asked_for_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("avx512_bf16", "amx", "precision"),
-    [(False, False, "fp32"), (True, False, "bf16"), (False, True, "bf16")],
+    ("flags", "precision"),
+    [("fpu avx512f", "fp32"), ("fpu avx512_bf16", "bf16"), ("amx_bf16 fpu", "bf16")],
 )
-def test_auto_precision_on_a_cpu_follows_its_instructions(monkeypatch, avx512_bf16, amx, precision):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+def test_auto_precision_on_a_cpu_follows_its_instructions(monkeypatch, flags, precision):
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: f"flags : {flags}")
     assert runtime.resolve(RuntimeSettings(device="cpu")).precision == precision
 
 
-@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_on_cuda_follows_the_device(monkeypatch, supported, precision):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+@pytest.mark.parametrize(("capability", "precision"), [((8, 0), "bf16"), ((7, 5), "fp32")])
+def test_auto_precision_on_cuda_follows_the_device(monkeypatch, capability, precision):
+    monkeypatch.setattr(runtime, "cuda_capability", lambda: capability)
     resolved = runtime.resolve(RuntimeSettings())
     assert (resolved.device, resolved.precision) == ("cuda", precision)
 
 
 def test_cuda_without_a_device_is_refused_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(runtime, "cuda_capability", lambda: None)
     with pytest.raises(ConfigError, match="auto or cpu"):
         runtime.resolve(RuntimeSettings(device="cuda"))
     assert runtime.resolve(RuntimeSettings()).device == "cpu"
+
+
+def test_a_machine_without_a_driver_has_no_cuda(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert runtime.cuda_capability() is None
+
+
+def test_the_hardware_is_asked_without_torch():
+    code = (
+        "import sys; from models.runtime import resolve; "
+        "from models.runtime_settings import RuntimeSettings; resolve(RuntimeSettings()); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_auto_threads_never_exceed_the_cores_of_this_process(monkeypatch):

@@ -1,0 +1,226 @@
+"""One unit of recorded work: the wrapper that every stage of a flow goes through.
+
+A stage takes and returns Refs. Its key is a digest of its name, its version and its arguments; the
+ledger says whether that key was done before and the artefact can still be trusted. Prefect shows
+and schedules what the ledger does not know yet, and caches nothing itself.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from models.errors import SignetflowError
+from storage.artefacts import digest_of
+from storage.checkpoints import UnfinishedWork
+from storage.layout import Kind, Ref, Workspace
+from storage.ledger import Ledger, RunStage, StageRecord, exclusive
+
+logger = logging.getLogger(__name__)
+
+Observer = Callable[[str, str, int, int], None]
+"""Called with a stage's label, its state, how much of it is done and how much there is."""
+
+observer: contextvars.ContextVar[Observer] = contextvars.ContextVar("observer")
+"""Who watches this run: the command line's progress bar, if there is one."""
+
+STAGES: dict[str, Stage] = {}
+"""Every stage by name, in order of definition."""
+
+_pending_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCall:
+    """One stage as `plan` met it."""
+
+    name: str
+    label: str
+    key: str
+    """Empty when it depends on something that is not made yet."""
+    done: bool
+    seconds: float
+    """What it took, or what stages of that name took so far; NaN when nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a configuration over a workspace."""
+
+    at: Workspace
+    run_id: str
+    planning: bool = False
+    """Ask the ledger only; make nothing."""
+    calls: list[StageCall] = field(default_factory=list)
+    """The stages met, when planning."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the workspace's ledger."""
+        return Ledger(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the body of a stage is given beside its arguments."""
+
+    at: Workspace
+    key: str
+    label: str
+
+    @property
+    def unfinished(self) -> UnfinishedWork:
+        """Return where the stage keeps what it has so far, so that a kill costs little."""
+        return UnfinishedWork.of(self.at, self.key)
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell whoever watches how far the stage is."""
+        watch = observer.get(None)
+        if watch:
+            watch(self.label, "running", done, total)
+
+
+def is_pending(ref: Ref) -> bool:
+    """Return whether a Ref stands for something that a plan has not seen made."""
+    return ref.digest.startswith("pending-")
+
+
+def canonical(value: Any) -> Any:  # noqa: ANN401  # a stage's argument
+    """Return a stage's argument as JSON that is equal for equal arguments.
+
+    Raises
+    ------
+    TypeError
+        If the argument is of a type whose identity would depend on the process.
+    """
+    if isinstance(value, Ref):
+        return str(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [canonical(entry) for entry in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"a stage cannot be keyed by a {type(value).__name__}: {value!r}")
+
+
+def _refs_in(value: Any) -> list[Ref]:  # noqa: ANN401  # a stage's argument
+    if isinstance(value, Ref):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [ref for entry in value for ref in _refs_in(entry)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _refs_in([getattr(value, f.name) for f in dataclasses.fields(value)])
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A named, versioned unit of work; call it with a `Run`, a label and its arguments."""
+
+    name: str
+    version: int
+    makes: Kind
+    body: Callable[..., Ref]
+
+    def key(self, arguments: dict[str, Any]) -> str:
+        """Return what the work is known by in the ledger."""
+        named = {name: canonical(value) for name, value in arguments.items()}
+        return digest_of([self.name, self.version, named])
+
+    def __call__(self, run: Run, label: str, /, **arguments: Any) -> Ref:  # noqa: ANN401
+        """Return the stage's artefact, made now unless the ledger knows it."""
+        if any(is_pending(ref) for ref in _refs_in(list(arguments.values()))):
+            return self._pending(run, label, "")
+        key = self.key(arguments)
+        if run.planning:
+            return self._planned(run, label, key)
+        return _through_prefect(self, run, label, arguments)
+
+    def _planned(self, run: Run, label: str, key: str) -> Ref:
+        known = run.ledger.find(key)
+        if known is None:
+            return self._pending(run, label, key)
+        run.calls.append(StageCall(self.name, label, key, done=True, seconds=known.seconds))
+        return known.ref
+
+    def _pending(self, run: Run, label: str, key: str) -> Ref:
+        seconds = run.ledger.typical_seconds().get(self.name, float("nan"))
+        run.calls.append(StageCall(self.name, label, key, done=False, seconds=seconds))
+        return Ref(self.makes, f"pending-{next(_pending_numbers)}")
+
+    def fetch(self, run: Run, label: str, arguments: dict[str, Any]) -> tuple[Ref, bool]:
+        """Return the artefact and whether it was there already; two runs never make it twice."""
+        key = self.key(arguments)
+        _note(run, label, key, "running")
+        try:
+            with exclusive(run.at.ledger / "locks" / f"{key}.lock"):
+                known = run.ledger.find(key)
+                ref = known.ref if known else self._make(run, label, key, arguments)
+        except BaseException as error:
+            _note(run, label, key, "failed", str(error) or type(error).__name__)
+            raise
+        _note(run, label, key, "cached" if known else "completed")
+        return ref, known is not None
+
+    def _make(self, run: Run, label: str, key: str, arguments: dict[str, Any]) -> Ref:
+        work = Work(run.at, key, label)
+        started = time.time()
+        ref = self.body(work, **arguments)
+        record = StageRecord(key, self.name, label, ref, started, time.time() - started)
+        run.ledger.record(record, {name: canonical(value) for name, value in arguments.items()})
+        work.unfinished.clear()
+        logger.info("%s: %s in %.1f s", label, ref, record.seconds)
+        return ref
+
+
+def _note(run: Run, label: str, key: str, state: str, message: str = "") -> None:
+    run.ledger.note_stage(run.run_id, RunStage(label, state, key, message))
+    watch = observer.get(None)
+    if watch:
+        watch(label, state, 0, 1)
+
+
+def stage(*, name: str, version: int, makes: Kind) -> Callable[[Callable[..., Ref]], Stage]:
+    """Return a decorator that makes a function of (work, keyword arguments) a stage.
+
+    `version` must rise whenever the same arguments would give another artefact.
+    """
+
+    def wrap(body: Callable[..., Ref]) -> Stage:
+        if name in STAGES:
+            raise SignetflowError(f"two stages are called {name!r}: give one another name")
+        STAGES[name] = Stage(name, version, makes, body)
+        return STAGES[name]
+
+    return wrap
+
+
+def _through_prefect(known: Stage, run: Run, label: str, arguments: dict[str, Any]) -> Ref:
+    from prefect.cache_policies import NO_CACHE
+    from prefect.context import FlowRunContext
+    from prefect.states import Completed
+    from prefect.tasks import task
+
+    if FlowRunContext.get() is None:
+        return known.fetch(run, label, arguments)[0]
+
+    @task(name=known.name, task_run_name=label, persist_result=False, cache_policy=NO_CACHE)
+    def shown() -> Any:  # noqa: ANN401  # Prefect takes a value or a state
+        ref, cached = known.fetch(run, label, arguments)
+        if cached:
+            return Completed(name="Cached", data=ref, message=str(ref))
+        return ref
+
+    ref: Ref = shown(return_state=True).result()
+    return ref
