@@ -1,0 +1,132 @@
+"""QuPath's GeoJSON: cells as polygons with stable ids, annotated windows as rectangles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.annotations import Annotations, Polygons
+from models.errors import AnnotationError
+from models.geometry.tiles import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CELL = "Signet ring cell"
+WINDOW = "Region positive"
+OUTLINE_POINTS = 24
+"""A multiple of four, so that the outline touches all sides of its box."""
+MAXIMUM_BYTES = 256 * 2**20
+_COLOURS = {CELL: [0, 200, 0], WINDOW: [50, 50, 250]}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What one GeoJSON file holds."""
+
+    cells: Annotations
+    windows: tuple[Window, ...]
+
+
+def write_geojson(
+    path: Path, ids: Sequence[str], boxes: NDArray[np.float64], windows: Iterable[Window]
+) -> None:
+    """Write cells, as ellipses inscribed in their boxes (n, 4), and annotated windows."""
+    cells = [_cell(one, box) for one, box in zip(ids, boxes, strict=True)]
+    rectangles = [_rectangle(f"{path.name}/{n}", window) for n, window in enumerate(windows)]
+    collection = {"type": "FeatureCollection", "features": rectangles + cells}
+    path.write_text(json.dumps(collection, separators=(",", ":")))
+
+
+def outline_of(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ellipse inscribed in a box as a ring of points (k, 2), not closed."""
+    turn = 2 * np.pi * np.arange(OUTLINE_POINTS) / OUTLINE_POINTS
+    unit = np.column_stack([np.cos(turn), np.sin(turn)])
+    return np.asarray((box[:2] + box[2:]) / 2 + unit * (box[2:] - box[:2]) / 2, np.float64)
+
+
+def _cell(one: str, box: NDArray[np.float64]) -> dict[str, Any]:
+    return _feature(one, "detection", CELL, np.round(outline_of(box), 2).tolist())
+
+
+def _rectangle(one: str, window: Window) -> dict[str, Any]:
+    x0, y0, x1, y1 = window.x0, window.y0, window.x1, window.y1
+    return _feature(one, "annotation", WINDOW, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def _feature(one: str, kind: str, name: str, ring: list[list[float]]) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "id": one,
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        "properties": {
+            "objectType": kind,
+            "classification": {"name": name, "color": _COLOURS[name]},
+        },
+    }
+
+
+def read_geojson(path: Path) -> Drawn:
+    """Return the cells and windows of a file.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing, too large, damaged, or holds something else than polygons of the
+        two known classes.
+    """
+    try:
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise AnnotationError(
+                f"{path}: {path.stat().st_size / 2**20:.0f} MiB, at most "
+                f"{MAXIMUM_BYTES / 2**20:.0f} MiB are read. Split the annotations by slide."
+            )
+        features = json.loads(path.read_text())["features"]
+        named = [(_class_of(feature), feature) for feature in features]
+        cells = [(str(f["id"]), _ring(path, f)) for name, f in named if name == CELL]
+        windows = [_ring(path, feature) for name, feature in named if name == WINDOW]
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, AnnotationError):
+            raise
+        raise AnnotationError(
+            f"{path}: not QuPath GeoJSON as signetflow writes it ({type(error).__name__}: {error})."
+            f" Make the dataset again."
+        ) from error
+    return Drawn(_annotations(cells), tuple(_window(ring) for ring in windows))
+
+
+def _class_of(feature: dict[str, Any]) -> str:
+    return str(feature["properties"]["classification"]["name"])
+
+
+def _ring(path: Path, feature: dict[str, Any]) -> NDArray[np.float64]:
+    ring = np.array(feature["geometry"]["coordinates"][0][:-1], np.float64)
+    if ring.ndim != 2 or ring.shape[0] < 3 or ring.shape[1] != 2 or not np.isfinite(ring).all():
+        raise AnnotationError(
+            f"{path}: {feature.get('id')} has an outline of shape {ring.shape}, expected at least "
+            f"three points x, y. Make the dataset again."
+        )
+    return ring
+
+
+def _annotations(cells: list[tuple[str, NDArray[np.float64]]]) -> Annotations:
+    if not cells:
+        return Annotations.none()
+    ids = np.array([one for one, _ in cells], np.str_)
+    rings = [ring for _, ring in cells]
+    boxes = np.array([[*ring.min(axis=0), *ring.max(axis=0)] for ring in rings])
+    return Annotations(ids, boxes, Polygons.of_rings(rings))
+
+
+def _window(ring: NDArray[np.float64]) -> Window:
+    x0, y0 = ring.min(axis=0).round().astype(int)
+    x1, y1 = ring.max(axis=0).round().astype(int)
+    return Window(int(x0), int(y0), int(x1), int(y1))

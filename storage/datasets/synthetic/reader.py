@@ -1,0 +1,87 @@
+"""Read a made-up dataset as any other: slides with incomplete annotations, and the truth."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from models.annotations import Role
+from models.errors import AnnotationError, InputError
+from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
+from storage.datasets.synthetic.qupath import read_geojson
+from storage.datasets.synthetic.slides import FORMAT_VERSION, INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class SyntheticReader:
+    """Yields the slides of a folder that `make_dataset` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def items(self) -> Iterator[SourceItem | RefusedItem]:
+        """Yield each slide, or why it is refused.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no synthetic dataset that this version reads.
+        """
+        for entry in self._entries():
+            name = str(entry.get("name", "?"))
+            try:
+                yield self._item(name, entry)
+            except InputError as error:
+                yield RefusedItem(name, str(error))
+            except (KeyError, TypeError, ValueError) as error:
+                reason = f"its entry in {INDEX} lacks or misnames {error}. Make the dataset again."
+                yield RefusedItem(name, reason)
+
+    def _entries(self) -> list[dict[str, Any]]:
+        path = self._folder / INDEX
+        try:
+            index = json.loads(path.read_text())
+            version, slides = index["format_version"], index["slides"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self._folder}: no readable {INDEX} of a synthetic dataset there ({error}). "
+                f"Give the folder that holds it."
+            ) from error
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{path}: format version {version}, this signetflow reads {FORMAT_VERSION}. "
+                f"Make the dataset again."
+            )
+        return [entry for entry in slides if isinstance(entry, dict)]
+
+    def _item(self, name: str, entry: dict[str, Any]) -> SourceItem:
+        slide = self._inside(entry["slide"])
+        partial = read_geojson(self._inside(entry["annotations"]))
+        rest = Role(entry["rest"])
+        return SourceItem(
+            name=name,
+            path=slide,
+            width=int(entry["width"]),
+            height=int(entry["height"]),
+            mpp=float(entry["mpp"]),
+            windows=tuple(KnownWindow(window, Role.POSITIVE) for window in partial.windows),
+            rest=rest,
+            annotations=partial.cells,
+            truth=read_geojson(self._inside(entry["truth"])).cells,
+            attributes={"slide": name, "organ": str(entry["organ"])},
+        )
+
+    def _inside(self, name: str) -> Path:
+        """Return a file of the folder; a dataset must not point elsewhere."""
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(self._folder.resolve()):
+            raise AnnotationError(
+                f"{self._folder / INDEX}: {name} lies outside the folder. Files of a dataset must "
+                f"lie in its own folder."
+            )
+        if not path.is_file():
+            raise AnnotationError(f"{path}: missing, though {INDEX} lists it. Copy it there.")
+        return path
