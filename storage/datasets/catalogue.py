@@ -1,0 +1,290 @@
+"""The catalogue of datasets: register what a reader found, find it again.
+
+A version of a dataset is an artefact. Its digest covers the content of the files, the annotations,
+the roles and the folds, but not where the files lie: the images are not copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.annotations import Role
+from models.errors import EmptyDatasetError, NotFoundError, WrongUseError
+from storage.artefacts import commit, digest_of, draft, hash_file
+from storage.datasets.cells import digest_of_cells, write_cells
+from storage.datasets.grouping import Split, group_of, grouping_for, slide_of
+from storage.datasets.hide import hidden
+from storage.datasets.protocol import RefusedItem, SourceItem
+from storage.datasets.registered import (
+    ANNOTATIONS,
+    CATALOGUE,
+    TRUTH,
+    Catalogue,
+    CatalogueItem,
+    latest,
+    locations_path,
+    names,
+    open_catalogue,
+    refs_folder,
+)
+from storage.layout import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from models.annotations import Annotations
+    from storage.layout import Ref, Workspace
+
+__all__ = ["Catalogue", "CatalogueItem", "IngestSummary", "latest", "names", "open_catalogue",
+           "register"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSummary:
+    """What became of a dataset."""
+
+    name: str
+    ref: Ref | None
+    """None when `strict` refused the whole dataset."""
+    accepted: int
+    """Slides and images."""
+    refused: tuple[RefusedItem, ...]
+    """Files and records."""
+    n_annotations: int
+    """Cells that training may see."""
+    n_truth: int
+    """Cells of the items of which all cells are known."""
+    n_complete: int
+    """Items of which all cells are known."""
+    roles: Mapping[str, int]
+    """Slides and images by role; a slide whose tissue has another role than its windows counts for
+    each."""
+    group_by: tuple[str, ...]
+    folds: tuple[int, ...]
+    """Groups in each hard fold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    digest: str
+    size: int
+    mtime_ns: int
+
+
+def register(  # noqa: PLR0913  # keyword-only, one per option of the command
+    at: Workspace,
+    items: Iterable[SourceItem | RefusedItem],
+    *,
+    name: str,
+    group_by: tuple[str, ...] | None = None,
+    hide: float = 0.0,
+    seed: int = 0,
+    parent: Ref | None = None,
+    strict: bool = False,
+) -> IngestSummary:
+    """Register items as the newest version of a dataset.
+
+    Parameters
+    ----------
+    at
+        The workspace.
+    items
+        What a reader yields.
+    name
+        Of the dataset: letters, digits, ``.``, ``_`` and ``-``.
+    group_by
+        Attributes that name the group of an item: the first that the item has. By default as in
+        the parent; without one, organ where there are enough organs for the folds, else slide.
+    hide, seed
+        The fraction of annotations to drop, while all of them stay as truth; what draws them and
+        the folds.
+    parent
+        The version whose folds stay; by default the newest of the same name.
+    strict
+        Whether one refused item refuses the whole dataset.
+
+    Raises
+    ------
+    EmptyDatasetError
+        If nothing was accepted; nothing is written then.
+    WorkspaceError
+        If the workspace cannot be written.
+    LeakError
+        If new items tie groups that lie in different folds already.
+    WrongUseError
+        If the name or the fraction is not one.
+    """
+    _require_name(name)
+    if at.root.exists():
+        at.require_writable()  # before the long reading; a new one waits for something to hold
+    before = _parent(at, name, parent)
+    accepted, files, refused = _sorted_out(items, before)
+    if not accepted:
+        raise EmptyDatasetError(_nothing(name, refused))
+    kept = {one.name: hidden(one.annotations, hide, seed) for one in accepted}
+    truth = {one.name: known for one in accepted if (known := _truth(one, hide)) is not None}
+    split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
+    ref = None
+    if not (strict and refused):
+        at.require_writable()
+        rows = [_row(one, files[one.name], split, one.name in truth) for one in accepted]
+        header = {"name": name, "hide": hide, "seed": seed}
+        ref = _commit(at, split.to_json() | header, rows, (kept, truth))
+        _point(at, name, ref, rows)
+    return IngestSummary(
+        name=name,
+        ref=ref,
+        accepted=len(accepted),
+        refused=tuple(refused),
+        n_annotations=sum(map(len, kept.values())),
+        n_truth=sum(map(len, truth.values())),
+        n_complete=len(truth),
+        roles=_roles(accepted),
+        group_by=split.group_by,
+        folds=split.sizes(accepted),
+    )
+
+
+def _require_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        raise WrongUseError(
+            f"--name {name!r} cannot name a dataset. Use up to 100 letters, digits, '.', '_' and "
+            f"'-', not starting with '.' or '-'."
+        )
+
+
+def _parent(at: Workspace, name: str, parent: Ref | None) -> Catalogue | None:
+    try:
+        return open_catalogue(at, parent or latest(at, name))
+    except NotFoundError:
+        return None
+
+
+def _sorted_out(
+    items: Iterable[SourceItem | RefusedItem], before: Catalogue | None
+) -> tuple[list[SourceItem], dict[str, _File], list[RefusedItem]]:
+    known = {one.path: _File(one.digest, one.size, one.mtime_ns) for one in _items(before)}
+    accepted: list[SourceItem] = []
+    files: dict[str, _File] = {}
+    refused: list[RefusedItem] = []
+    for item in items:
+        found = item if isinstance(item, RefusedItem) else _hashed(item, known, files)
+        if isinstance(found, RefusedItem):
+            refused.append(found)
+        elif isinstance(item, SourceItem):
+            accepted.append(item)
+            files[item.name] = found
+    return sorted(accepted, key=lambda one: one.name), files, refused
+
+
+def _items(before: Catalogue | None) -> tuple[CatalogueItem, ...]:
+    return before.items if before else ()
+
+
+def _hashed(
+    item: SourceItem, known: Mapping[Path, _File], taken: Mapping[str, _File]
+) -> _File | RefusedItem:
+    if item.name in taken:
+        return RefusedItem(
+            item.name, f"{item.path}: another item of this dataset has the same name; rename one"
+        )
+    try:
+        stat = item.path.stat()
+        old = known.get(item.path.resolve())
+        if old and (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            return old
+        return _File(hash_file(item.path), stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        return RefusedItem(item.name, f"{item.path}: cannot be read ({error.strerror})")
+
+
+def _nothing(name: str, refused: Sequence[RefusedItem]) -> str:
+    if not refused:
+        return f"Dataset {name}: nothing was found to ingest. Check the path and the filters."
+    first = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_REASONS_SHOWN])
+    more = len(refused) - _REASONS_SHOWN
+    return f"Dataset {name}: all was refused. {first}" + (f"; and {more} more." if more > 0 else "")
+
+
+_REASONS_SHOWN = 3
+
+
+def _truth(item: SourceItem, hide: float) -> Annotations | None:
+    """Return all cells where they are known; hiding is only for data that was complete before."""
+    annotated = any(known.role is Role.POSITIVE for known in item.windows)
+    return item.annotations if item.truth is None and hide and annotated else item.truth
+
+
+def _row(item: SourceItem, file: _File, split: Split, complete: bool) -> CatalogueItem:
+    place = split.bundle(item).place
+    return CatalogueItem(
+        name=item.name,
+        path=item.path.resolve(),
+        width=item.width,
+        height=item.height,
+        mpp=item.mpp,
+        windows=item.windows,
+        rest=item.rest,
+        attributes=dict(item.attributes),
+        complete=complete,
+        slide=slide_of(item),
+        group=group_of(item, split.group_by)[1],
+        hard_fold=place.fold,
+        hard_half=place.half,
+        digest=file.digest,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+    )
+
+
+def _commit(
+    at: Workspace,
+    header: Mapping[str, Any],
+    rows: Sequence[CatalogueItem],
+    cells: tuple[Mapping[str, Annotations], Mapping[str, Annotations]],
+) -> Ref:
+    annotations, truth = cells
+    items = [row.to_json() for row in rows]
+    content = {
+        **{key: value for key, value in header.items() if key != "name"},
+        "items": [{k: v for k, v in one.items() if k not in _WHERE_IT_LIES} for one in items],
+        "annotations": {name: digest_of_cells(one) for name, one in annotations.items()},
+        "truth": {name: digest_of_cells(one) for name, one in truth.items()},
+    }
+    with draft(at, Kind.DATASET) as work:
+        text = json.dumps({**header, "items": items}, sort_keys=True, indent=1)
+        (work.path / CATALOGUE).write_text(text)
+        write_cells(work.path / ANNOTATIONS, annotations)
+        write_cells(work.path / TRUTH, truth)
+        return commit(at, Kind.DATASET, work, digest_of(content))
+
+
+_WHERE_IT_LIES = {"path", "mtime_ns"}
+
+
+def _point(at: Workspace, name: str, ref: Ref, rows: Sequence[CatalogueItem]) -> None:
+    """Let the name mean this version, and note where its files lie now."""
+    lying = {row.name: [str(row.path), row.mtime_ns] for row in rows}
+    _write_whole(locations_path(at, ref), json.dumps(lying, sort_keys=True))
+    _write_whole(refs_folder(at) / name, ref.digest)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    with temporary.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _roles(items: Sequence[SourceItem]) -> dict[str, int]:
+    roles = [{*(known.role for known in item.windows), item.rest} - {None} for item in items]
+    return {role.value: sum(role in one for one in roles) for role in Role}

@@ -1,0 +1,325 @@
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.annotations import Annotations, Polygons, Role
+from models.errors import (
+    EmptyDatasetError,
+    IntegrityError,
+    LeakError,
+    NotFoundError,
+    WorkspaceError,
+    WrongUseError,
+)
+from models.geometry.tiles import Window
+from storage.datasets.catalogue import latest, names, open_catalogue, register
+from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
+from storage.layout import Workspace
+
+REFUSED = RefusedItem("bad.png", "truncated")
+
+
+@pytest.fixture
+def at(tmp_path):
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return folder
+
+
+def cells(name, n=3):
+    ring = np.array([[1.0, 2.0], [5.0, 2.0], [5.0, 6.5]])
+    rings = [ring + i if i % 2 == 0 else ring[:0] for i in range(n)]
+    boxes = np.array([[i, 1, i + 4.5, 9] for i in range(n)], np.float64).reshape(n, 4)
+    return Annotations(np.array([f"{name}/{i}" for i in range(n)]), boxes, Polygons.of_rings(rings))
+
+
+def item(folder, name, role=Role.POSITIVE, n=3, **attributes):
+    path = folder / f"{name}.png"
+    path.write_bytes(f"image {name}".encode())
+    return SourceItem(
+        name=name,
+        path=path,
+        width=40,
+        height=30,
+        mpp=0.25,
+        windows=(KnownWindow(Window(0, 0, 40, 30), role),),
+        rest=None,
+        annotations=cells(name, n),
+        truth=Annotations.none() if role is Role.NEGATIVE else None,
+        attributes=attributes,
+    )
+
+
+def same(one, other):
+    return (
+        list(one.ids) == list(other.ids)
+        and np.array_equal(one.boxes, other.boxes)
+        and np.array_equal(one.polygons.values, other.polygons.values)
+        and np.array_equal(one.polygons.offsets, other.polygons.offsets)
+    )
+
+
+def content(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_dataset_comes_back_as_it_was_registered(at, images):
+    given = [item(images, "a", organ="liver"), item(images, "b", n=2, slide="s", patient="p")]
+    summary = register(at, given, name="mine")
+    catalogue = open_catalogue(at, summary.ref)
+    assert (catalogue.name, catalogue.n_folds, catalogue.seed) == ("mine", 3, 0)
+    for source, found in zip(given, catalogue.items, strict=True):
+        shared = ("name", "path", "width", "height", "mpp", "windows", "rest", "attributes")
+        assert [getattr(found, one) for one in shared] == [getattr(source, one) for one in shared]
+        assert same(catalogue.annotations(source.name), source.annotations)
+        assert catalogue.truth(source.name) is None
+    assert [one.slide for one in catalogue.items] == ["a", "s"]
+
+
+def test_the_summary_counts_what_was_found(at, images):
+    given = [item(images, "a"), REFUSED, item(images, "b", Role.NEGATIVE, n=0), item(images, "c")]
+    summary = register(at, given, name="mine")
+    assert (summary.accepted, summary.refused, summary.n_annotations) == (3, (REFUSED,), 6)
+    assert summary.roles == {"positive": 2, "negative": 1, "unlabelled": 0}
+    assert (summary.n_complete, summary.n_truth, summary.folds) == (1, 0, (1, 1, 1))
+
+
+def test_a_negative_image_has_truth_that_is_empty(at, images):
+    given = [item(images, "a"), item(images, "b", Role.NEGATIVE, n=0)]
+    catalogue = open_catalogue(at, register(at, given, name="mine").ref)
+    truth = catalogue.truth("b")
+    assert truth is not None
+    assert len(truth) == 0
+
+
+def test_hidden_annotations_stay_as_truth(at, images):
+    summary = register(at, [item(images, "a", n=200)], name="mine", hide=0.6)
+    catalogue = open_catalogue(at, summary.ref)
+    assert same(catalogue.truth("a"), cells("a", 200))
+    assert 50 < len(catalogue.annotations("a")) < 110
+    assert set(catalogue.annotations("a").ids) < set(cells("a", 200).ids)
+    assert (summary.n_annotations, summary.n_truth) == (len(catalogue.annotations("a")), 200)
+
+
+def test_hiding_makes_no_truth_of_an_image_that_nobody_looked_at(at, images):
+    given = [item(images, "a"), item(images, "b", Role.UNLABELLED, n=0)]
+    catalogue = open_catalogue(at, register(at, given, name="mine", hide=0.5).ref)
+    assert catalogue.truth("b") is None
+
+
+def test_a_truth_of_its_own_is_kept_when_annotations_are_hidden(at, images):
+    given = replace(item(images, "a"), truth=cells("truth", 7))
+    catalogue = open_catalogue(at, register(at, [given], name="mine", hide=0.5).ref)
+    assert len(catalogue.truth("a")) == 7
+
+
+def test_the_digest_does_not_depend_on_where_the_files_lie(at, images, tmp_path):
+    first = register(at, [item(images, "a"), item(images, "b")], name="mine").ref
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.rmtree(images)
+    again = register(at, [item(elsewhere, "b"), item(elsewhere, "a")], name="other").ref
+    assert again == first
+    assert open_catalogue(at, again).file("a") == elsewhere / "a.png"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mpp": 0.5},
+        {"annotations": cells("a", 2)},
+        {"truth": cells("a")},
+        {"windows": (KnownWindow(Window(0, 0, 40, 30), Role.UNLABELLED),)},
+        {"attributes": {"organ": "liver"}},
+        {"name": "z"},
+    ],
+)
+def test_the_digest_depends_on_what_is_known(at, images, change):
+    given = item(images, "a")
+    first = register(at, [given], name="mine").ref
+    assert register(at, [replace(given, **change)], name="other").ref != first
+
+
+def test_the_digest_depends_on_the_pixels(at, images):
+    given = item(images, "a")
+    first = register(at, [given], name="mine").ref
+    given.path.write_bytes(b"another image")
+    assert register(at, [given], name="mine").ref != first
+
+
+def test_the_same_dataset_twice_is_one_version(at, images):
+    first = register(at, [item(images, "a"), item(images, "b")], name="mine")
+    assert register(at, [item(images, "a"), item(images, "b")], name="mine") == first
+
+
+def test_groups_that_join_leave_the_others_where_they_were(at, images):
+    old = [item(images, name, organ=name) for name in "abcde"]
+    new = [item(images, name, organ=name) for name in "fghij"]
+    before = open_catalogue(at, register(at, old, name="mine").ref)
+    after = open_catalogue(at, register(at, [*new, *old], name="mine").ref)
+    for one in before.items:
+        assert (after.item(one.name).hard_fold, one.hard_half) == (one.hard_fold, one.hard_half)
+    assert register(at, [*new, *old], name="mine").folds in {(4, 3, 3), (3, 4, 3), (3, 3, 4)}
+
+
+def test_a_name_of_its_own_draws_its_own_folds(at, images):
+    given = [item(images, name, organ=name) for name in "abcdefgh"]
+    folds = {
+        tuple(one.hard_fold for one in open_catalogue(at, ref).items)
+        for ref in (register(at, given, name=f"n{seed}", seed=seed).ref for seed in range(4))
+    }
+    assert len(folds) > 1
+
+
+def test_slides_of_one_patient_share_a_fold(at, images):
+    given = [item(images, f"i{n}", patient=f"p{n % 4}") for n in range(12)]
+    catalogue = open_catalogue(at, register(at, given, name="mine").ref)
+    for patient in range(4):
+        of = [one for one in catalogue.items if one.attributes["patient"] == f"p{patient}"]
+        assert len({(one.hard_fold, one.hard_half) for one in of}) == 1
+    assert len({one.hard_fold for one in catalogue.items}) == 3
+
+
+def test_organs_are_the_groups_where_there_are_enough(at, images):
+    several = [item(images, f"{organ}{n}", organ=organ) for organ in "abc" for n in (0, 1)]
+    assert register(at, several, name="several").group_by == ("organ", "slide")
+    few = [item(images, f"{organ}{n}", organ=organ) for organ in "ab" for n in (0, 1)]
+    summary = register(at, few, name="few")
+    assert summary.group_by == ("slide",)
+    assert summary.folds == (2, 1, 1)
+    assert open_catalogue(at, summary.ref).item("a0").group == "a0"
+
+
+def test_a_chosen_grouping_is_obeyed_and_kept_for_the_next_version(at, images):
+    given = [item(images, f"{site}{n}", site=site) for site in "abcd" for n in (0, 1)]
+    assert register(at, given, name="mine", group_by=("site",)).folds == (2, 1, 1)
+    assert register(at, given, name="mine").group_by == ("site",)
+
+
+def test_data_that_ties_used_folds_is_refused(at, images):
+    old = [item(images, "a", patient="p"), item(images, "b", patient="q")]
+    first = register(at, old, name="mine").ref
+    with pytest.raises(LeakError, match="Folds in use are not moved"):
+        register(at, [item(images, "c", slide="a", patient="q")], name="mine")
+    assert latest(at, "mine") == first
+
+
+def test_an_empty_dataset_leaves_no_workspace_behind(at):
+    with pytest.raises(EmptyDatasetError, match=r"all was refused\. bad\.png: truncated"):
+        register(at, [REFUSED], name="mine")
+    assert not at.root.exists()
+
+
+def test_an_empty_dataset_leaves_the_workspace_as_it_was(at, images):
+    register(at, [item(images, "a")], name="mine")
+    before = content(at.root)
+    with pytest.raises(EmptyDatasetError, match="and 7 more"):
+        register(at, [REFUSED] * 10, name="mine")
+    with pytest.raises(EmptyDatasetError, match="nothing was found to ingest"):
+        register(at, [], name="mine")
+    assert content(at.root) == before
+
+
+def test_strict_registers_nothing_when_one_is_refused(at, images):
+    summary = register(at, [item(images, "a"), REFUSED], name="mine", strict=True)
+    assert (summary.ref, summary.accepted, summary.refused) == (None, 1, (REFUSED,))
+    assert not at.root.exists()
+    assert register(at, [item(images, "a")], name="mine", strict=True).ref is not None
+
+
+def test_two_items_of_one_name_are_not_mixed_up(at, images):
+    one = item(images, "a")
+    summary = register(at, [one, replace(one, annotations=cells("other", 9))], name="mine")
+    assert summary.n_annotations == 3
+    assert "another item of this dataset has the same name" in summary.refused[0].reason
+
+
+def test_a_file_that_vanished_is_refused_by_name(at, images):
+    gone = item(images, "gone")
+    gone.path.unlink()
+    summary = register(at, [item(images, "a"), gone], name="mine")
+    assert [one.name for one in summary.refused] == ["gone"]
+    assert "No such file" in summary.refused[0].reason
+
+
+def test_a_workspace_that_cannot_be_written_is_said_before_reading(tmp_path, images):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    reading = iter([item(images, "a")])
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        register(Workspace(blocked), reading, name="mine")
+    assert len(list(reading)) == 1
+
+
+@pytest.mark.parametrize("name", ["", "../up", ".hidden", "a/b", "-x", "with blank", "n" * 101])
+def test_a_name_that_is_no_file_name_is_wrong_use(at, images, name):
+    with pytest.raises(WrongUseError, match="cannot name a dataset"):
+        register(at, [item(images, "a")], name=name)
+
+
+def test_the_newest_dataset_is_the_one_registered_last(at, images):
+    first = register(at, [item(images, "a")], name="first").ref
+    second = register(at, [item(images, "b")], name="second").ref
+    os.utime(at.root / "datasets" / "refs" / "first", (1, 1))
+    assert latest(at) == second
+    assert latest(at, "first") == first
+    assert names(at) == ("second", "first")
+
+
+def test_a_dataset_that_is_not_there_is_named_with_those_that_are(at, images):
+    with pytest.raises(NotFoundError, match="no dataset in this workspace"):
+        latest(at)
+    register(at, [item(images, "a")], name="mine")
+    with pytest.raises(NotFoundError, match="no dataset is called 'your'; there are mine"):
+        latest(at, "your")
+
+
+def test_an_item_that_is_not_there_is_named(at, images):
+    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    with pytest.raises(NotFoundError, match="has no item 'b'"):
+        catalogue.annotations("b")
+
+
+def test_an_image_that_is_gone_is_named_with_the_remedy(at, images):
+    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    (images / "a.png").unlink()
+    with pytest.raises(IntegrityError, match=r"a\.png: .*ingest again with --name mine"):
+        catalogue.file("a")
+
+
+def test_an_image_that_was_changed_is_noticed(at, images):
+    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    os.utime(images / "a.png", (5, 5))
+    assert catalogue.file("a") == images / "a.png"
+    (images / "a.png").write_bytes(b"image b")
+    with pytest.raises(IntegrityError, match="was changed since it was ingested"):
+        catalogue.file("a")
+
+
+def test_a_file_that_did_not_change_is_not_hashed_again(at, images, monkeypatch):
+    register(at, [item(images, "a")], name="mine")
+    given = [item(images, "b"), replace(item(images, "a"), mpp=0.5)]
+    stored = open_catalogue(at, latest(at, "mine")).item("a")
+    os.utime(images / "a.png", ns=(stored.mtime_ns, stored.mtime_ns))
+    hashed = []
+    monkeypatch.setattr("storage.datasets.catalogue.hash_file", lambda p: hashed.append(p) or "0")
+    register(at, given, name="mine")
+    assert hashed == [images / "b.png"]
+
+
+def test_what_is_written_is_plain_json(at, images):
+    ref = register(at, [item(images, "a")], name="mine").ref
+    value = json.loads((at.path(ref) / "dataset.json").read_text())
+    assert value["items"][0]["path"] == str(images / "a.png")
+    assert value["bundles"] == [
+        {"name": "slide=a", "ties": ["slide=a"], "fold": 0, "half": 0}
+    ]  # fmt: skip
