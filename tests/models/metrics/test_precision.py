@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from models.annotations import Role
+from models.metrics.matching import ImageCells
+from models.metrics.precision import average_precision, cut_at_precision
+
+
+def image(role=Role.POSITIVE, n_cells=2, hits=(True, False, True)):
+    truth = np.array([[20.0 * i, 0, 20 * i + 10, 10] for i in range(n_cells)]).reshape(-1, 4)
+    cells = iter(truth)
+    predicted = np.array([next(cells) if hit else [500.0, 500, 510, 510] for hit in hits])
+    scores = np.linspace(0.9, 0.5, len(hits))
+    return ImageCells("a", "s", role, True, truth, predicted.reshape(-1, 4), scores)
+
+
+def test_average_precision_of_a_case_done_by_hand():
+    # Found, false, found of two cells: 1/2 at precision 1 and 1/2 at precision 2/3.
+    assert average_precision([image()], 0.3) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_a_perfect_detector_has_average_precision_one():
+    assert average_precision([image(n_cells=3, hits=(True,) * 3)], 0.5) == 1
+
+
+def test_negative_images_do_not_enter_average_precision():
+    empty = image(role=Role.NEGATIVE, n_cells=0, hits=(False, False))
+    assert average_precision([image(), empty], 0.3) == average_precision([image()], 0.3)
+
+
+def test_the_curve_ends_at_the_last_point_of_the_precision():
+    scores = np.array([0.9, 0.8, 0.7, 0.6])
+    hit = np.array([True, False, True, False])
+    assert cut_at_precision(scores, hit, 0.6) == 0.7
+    assert cut_at_precision(scores, hit, 0.5) == 0.6
+
+
+def test_without_such_a_point_nothing_is_left():
+    assert cut_at_precision(np.array([0.9]), np.array([False]), 0.2) == float("inf")
