@@ -1,0 +1,1 @@
+"""One module per figure of the README's performance table."""
