@@ -156,15 +156,35 @@ def placed(window: Window, downsample: float) -> Placement:
     return Placement(float(window.x0), float(window.y0), downsample)
 
 
-def level_window(window: Window, level_downsample: float, width: int, height: int) -> Window:
-    """Return the pixels of a level that cover a window of level 0, within the level's size."""
-    covering = Window(
-        math.floor(window.x0 / level_downsample),
-        math.floor(window.y0 / level_downsample),
-        math.ceil(window.x1 / level_downsample),
-        math.ceil(window.y1 / level_downsample),
-    )
-    return covering.clipped(Window(0, 0, width, height))
+def level_window(window: Window, level_downsample: float) -> Window:
+    """Return a window in the pixels of a level, at least one pixel wide and high.
+
+    Edges go to the nearest pixel of the level: an array read from it lies at most half a pixel of
+    that level off, which is at most half a working pixel.
+    """
+    x0, y0 = round(window.x0 / level_downsample), round(window.y0 / level_downsample)
+    x1, y1 = round(window.x1 / level_downsample), round(window.y1 / level_downsample)
+    return Window(x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))
+
+
+def spans(n_target: int, source: tuple[int, int], step: int) -> Iterator[tuple[slice, slice]]:
+    """Yield matching pieces of two axes, of at most ``step`` target pixels.
+
+    Parameters
+    ----------
+    n_target : int
+        Length of the axis that is written.
+    source : (int, int)
+        Start and stop on the axis that is read.
+    step : int
+        At least 1.
+    """
+    start, stop = source
+    scale = (stop - start) / n_target
+    for first in range(0, n_target, step):
+        last = min(n_target, first + step)
+        low, high = start + round(first * scale), start + round(last * scale)
+        yield slice(first, last), slice(low, max(high, low + 1))
 
 
 def grid(width: int, height: int, side_px: float) -> Iterator[Window]:
