@@ -1,0 +1,79 @@
+"""Networks by their settings."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from models.errors import ConfigError
+from models.networks.segmenter import N_CHANNELS, Segmenter
+from models.networks.tiny_dla import TinyDLA
+from models.networks.tiny_resnet import TinyResNet
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.networks.settings import NetworkSettings
+
+_UNET_STRIDE = 32
+
+
+def build(settings: NetworkSettings, seed: int) -> Segmenter:
+    """Return a new network, the same weights for the same settings and seed.
+
+    The process's random state is left as it was.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such encoder.
+    WeightsError
+        If the pretrained weights cannot be had.
+    """
+    n_channels = N_CHANNELS[settings.head]
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if settings.family == "tiny_resnet":
+            return Segmenter(TinyResNet(n_channels), settings.head, TinyResNet.stride)
+        if settings.family == "tiny_dla":
+            return Segmenter(TinyDLA(n_channels), settings.head, TinyDLA.stride)
+        return Segmenter(_unet(settings, n_channels), settings.head, _UNET_STRIDE)
+
+
+def _unet(settings: NetworkSettings, n_channels: int) -> nn.Module:
+    import segmentation_models_pytorch as smp  # 8 s: the tiny networks go without
+
+    from models.networks import weights  # as above
+
+    _require_encoder(settings.encoder)
+    try:
+        network = smp.Unet(
+            encoder_name=settings.encoder, encoder_weights=None, in_channels=3, classes=n_channels
+        )
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise ConfigError(
+            f"networks.<name>.encoder: {settings.encoder!r} cannot be the encoder of a U-Net: "
+            f"{cause}. Choose another, for example resnet34 or tu-dla34."
+        ) from cause
+    weights.load(network.encoder, settings)
+    return cast("nn.Module", network)
+
+
+def _require_encoder(name: str) -> None:
+    """Raise unless smp or timm has an encoder of that name."""
+    import segmentation_models_pytorch as smp  # 8 s
+    import timm  # 3 s
+
+    from_timm = {f"tu-{model}" for model in timm.list_models()}
+    known = from_timm.union(smp.encoders.get_encoder_names())
+    architecture = name.split(".", maxsplit=1)[0] if name.startswith("tu-") else name
+    if architecture in known:
+        return
+    close = difflib.get_close_matches(architecture, sorted(known), n=4, cutoff=0.5)
+    hint = f"Close: {', '.join(close)}" if close else "Try resnet34 or tu-dla34"
+    raise ConfigError(
+        f"networks.<name>.encoder: no encoder is called {name!r}. {hint}. "
+        "Names are smp's, or timm's with tu- in front."
+    )
