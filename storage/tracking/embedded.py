@@ -1,0 +1,53 @@
+"""The tracking store inside the workspace: a database and a folder that move together."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.layout import Workspace
+
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow keeps absolute addresses of files."""
+
+
+def artefact_folder(at: Workspace, experiment: str) -> str:
+    """Return the address of the files of an experiment in the embedded store."""
+    return f"{_root(at)}/{re.sub(r'[^A-Za-z0-9_.-]', '_', experiment)}"
+
+
+def follow_move(at: Workspace) -> None:
+    """Correct the addresses that MLflow stored, if the workspace was moved since."""
+    path = at.root / "mlflow.db"
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=20)) as connection, connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not {table for table, _ in PLACES} <= tables:
+            return
+        for old in _old_roots(connection, _root(at)):
+            for table, column in PLACES:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ?1 || substr({column}, length(?2) + 1) "  # noqa: S608  # constants
+                    f"WHERE substr({column}, 1, length(?2) + 1) = ?2 || '/'",
+                    (_root(at), old),
+                )
+
+
+def _root(at: Workspace) -> str:
+    return at.mlflow_artefacts.absolute().as_uri()
+
+
+def _old_roots(connection: sqlite3.Connection, root: str) -> set[str]:
+    rows = connection.execute(
+        "SELECT artifact_location FROM experiments WHERE name LIKE 'signetflow/%'"
+    )
+    return {location.rpartition("/")[0] for (location,) in rows} - {root}
