@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 CHUNK_PX = 512
 SHARD_PX = 4096
 """A region is read and written in blocks of this size, aligned to the shards: bounded memory."""
-MINIMUM_SIDE_PX = 128
+MINIMUM_SIDE_PX = 64
 """Windows of the grid that the slide's border cuts narrower are left out, in working pixels."""
 
 logger = logging.getLogger(__name__)
@@ -98,13 +99,21 @@ def extract(
             except ImageError as error:
                 logger.warning("%s is left out: %s", item.name, error)
                 refused.append(RefusedItem(item.name, str(error)))
-        _require_some(catalogue, cuts, refused)
+                _discard_from(work.path, len(cuts))
+        _require_some(catalogue, settings, cuts, refused)
         cuts = _with_easy_folds(cuts, catalogue)
         digest = _write_index(work.path, catalogue, cuts, refused)
         ref = commit(at, Kind.REGIONS, work, digest)
     if progress is not None:
         progress(len(scales), len(scales))
     return ref
+
+
+def _discard_from(folder: Path, first: int) -> None:
+    """Remove what was written of a slide that turned out to be damaged."""
+    for path in array_path(folder, 0).parent.glob("*"):
+        if int(path.name) >= first:
+            shutil.rmtree(path)
 
 
 def _downsample(item: CatalogueItem, settings: TileSettings) -> float:
@@ -231,12 +240,15 @@ def _with_easy_folds(cuts: list[_Cut], catalogue: Catalogue) -> list[_Cut]:
     ]
 
 
-def _require_some(catalogue: Catalogue, cuts: list[_Cut], refused: list[RefusedItem]) -> None:
+def _require_some(
+    catalogue: Catalogue, settings: TileSettings, cuts: list[_Cut], refused: list[RefusedItem]
+) -> None:
     if cuts:
         return
     reason = refused[0].reason if refused else (
-        "No tissue was found. Give annotated windows, lower tiles.minimum_tissue, or choose a "
-        "smaller tiles.region_px."
+        f"No window of the grid with at least {MINIMUM_SIDE_PX} working pixels a side has "
+        f"{settings.minimum_tissue:.0%} tissue. Lower tiles.minimum_tissue, choose a smaller "
+        f"tiles.region_px or a finer scale, or give annotated windows."
     )  # fmt: skip
     raise EmptyDatasetError(
         f"Dataset {catalogue.name}: none of {len(catalogue.items)} items has a region. {reason}"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from models.geometry.tiles import Window
     from storage.slides import Slide
 
-OVERVIEW_PX = 2048
 OVERVIEW_DOWNSAMPLE = 8
-"""The overview is at most this large and at least this coarse."""
+OVERVIEW_PX = (256, 2048)
+"""The overview is this coarse, unless that makes it smaller or larger than the limits."""
 STAIN_LIMITS = (0.04, 0.12)
 """Otsu's threshold is kept within: without glass it would part dark from pale tissue, without
 tissue glass from dust. In units of optical density; pale eosin has about 0.15."""
@@ -40,7 +40,7 @@ class TissueMap:
 
     def __init__(self, slide: Slide) -> None:
         coarse_px = max(slide.width, slide.height) // OVERVIEW_DOWNSAMPLE
-        image, self._downsample = slide.overview(max(1, min(OVERVIEW_PX, coarse_px)))
+        image, self._downsample = slide.overview(int(np.clip(coarse_px, *OVERVIEW_PX)))
         brightest = float(np.percentile(image.max(axis=2), 99))
         if brightest < BRIGHT_FIELD:
             raise SlideError(
