@@ -1,0 +1,131 @@
+"""The table of cell records of one region, as parquet, and the digests over it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.annotations import CellRecords, Polygons, Ragged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+SCHEMA = pa.schema(
+    [
+        ("cell_id", pa.uint32()),
+        *((corner, pa.float64()) for corner in _CORNERS),
+        ("polygon", pa.list_(pa.float64())),
+        ("score", pa.float64()),
+        ("origin", pa.uint8()),
+        ("annotation_id", pa.string()),
+        ("round", pa.int32()),
+        ("stage", pa.string()),
+        ("checkpoint", pa.string()),
+        ("votes", pa.int32()),
+        ("parents", pa.list_(pa.uint32())),
+    ]
+)
+"""`polygon` holds x and y in turn; `score` is null for a person's cell."""
+
+
+def write_records(path: Path, records: CellRecords) -> None:
+    """Write the records of one region; equal records give equal bytes."""
+    boxes = np.ascontiguousarray(records.boxes.T)
+    columns = [
+        pa.array(records.cell_ids),
+        *(pa.array(side) for side in boxes),
+        _lists(records.polygons, 2),
+        pa.array(records.scores, mask=np.isnan(records.scores)),
+        pa.array(records.origins),
+        pa.array(records.annotation_ids.tolist(), pa.string()),
+        pa.array(records.rounds),
+        pa.array(records.stages.tolist(), pa.string()),
+        pa.array(records.checkpoints.tolist(), pa.string()),
+        pa.array(records.votes),
+        _lists(records.parents, 1),
+    ]
+    pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), path, compression="zstd")
+
+
+def read_records(path: Path) -> CellRecords:
+    """Return the records of one region, in the order in which they were written."""
+    table = pq.read_table(path, schema=SCHEMA).combine_chunks()
+    points = _ragged(table["polygon"], np.float64)
+    return CellRecords(
+        cell_ids=table["cell_id"].to_numpy(),
+        boxes=np.stack([table[corner].to_numpy() for corner in _CORNERS], axis=1),
+        polygons=Polygons(points.values.reshape(-1, 2), points.offsets // 2),
+        scores=table["score"].to_numpy(),
+        origins=table["origin"].to_numpy(),
+        annotation_ids=_text(table["annotation_id"]),
+        rounds=table["round"].to_numpy(),
+        stages=_text(table["stage"]),
+        checkpoints=_text(table["checkpoint"]),
+        votes=table["votes"].to_numpy(),
+        parents=_ragged(table["parents"], np.uint32),
+    )
+
+
+def _lists(rows: Ragged, per_entry: int) -> pa.ListArray:
+    offsets = pa.array(rows.offsets * per_entry, pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(rows.values.ravel()))
+
+
+def _ragged(column: pa.ChunkedArray, dtype: type[np.generic]) -> Ragged:
+    lists = column.combine_chunks()
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Ragged(lists.flatten().to_numpy(zero_copy_only=False).astype(dtype), offsets)
+
+
+def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    return np.array(column.to_pylist(), np.str_)
+
+
+def content_digest(records: CellRecords, *arrays: NDArray[Any]) -> str:
+    """Return the sha256 of records and arrays as decoded, whatever codec stored them."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        _add(sha, array)
+    _add_identity(sha, records)
+    for ragged in (records.polygons, records.parents):
+        _add(sha, ragged.values)
+        _add(sha, ragged.offsets)
+    for column in (records.scores, records.origins, records.rounds, records.votes):
+        _add(sha, column)
+    for text in (records.stages, records.checkpoints):
+        _add_text(sha, text)
+    return sha.hexdigest()
+
+
+def human_digest(records: CellRecords) -> str:
+    """Return the sha256 of ids, boxes and annotation ids of a person's cells, by rising id."""
+    human = records.take(records.is_human)
+    sha = hashlib.sha256()
+    _add_identity(sha, human.take(np.argsort(human.cell_ids)))
+    return sha.hexdigest()
+
+
+def _add_identity(sha: hashlib._Hash, records: CellRecords) -> None:
+    _add(sha, records.cell_ids)
+    _add(sha, records.boxes)
+    _add_text(sha, records.annotation_ids)
+
+
+def _add(sha: hashlib._Hash, array: NDArray[Any]) -> None:
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    sha.update(f"{little.dtype.str}{little.shape}".encode())
+    sha.update(little.data if little.size else b"")
+
+
+def _add_text(sha: hashlib._Hash, column: NDArray[np.str_]) -> None:
+    for entry in column.tolist():
+        encoded = entry.encode()
+        sha.update(len(encoded).to_bytes(8, "little") + encoded)

@@ -1,0 +1,291 @@
+"""Label versions on disk: written once, never changed, each the child of the one it grew from."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from models.annotations import CellRecords, Origin, PixelClass
+from models.errors import IntegrityError, LabelContractError, NotFoundError
+from storage.arrays import folder_name, open_array, write_array
+from storage.artefacts import canonical_json, commit, digest_of, draft, opened
+from storage.labels.contract import (
+    RegionLabels,
+    require_agreement,
+    require_all_regions,
+    require_continuation,
+    require_human_inner,
+    require_human_records,
+)
+from storage.labels.records import content_digest, human_digest, read_records, write_records
+from storage.labels.schema import (
+    CELLS,
+    CLASSES,
+    PERSON_STAGES,
+    RECORDS,
+    REGIONS,
+    VERSION,
+    RegionEntry,
+    VersionInfo,
+    cells_by_origin,
+    human_total,
+)
+from storage.layout import Kind, Ref, Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    import zarr
+    from numpy.typing import NDArray
+
+    from models.geometry.tiles import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVersion:
+    """One label version, read one region at a time."""
+
+    info: VersionInfo
+    folder: Path
+    entries: dict[str, RegionEntry]
+
+    @property
+    def region_ids(self) -> tuple[str, ...]:
+        """Return the regions, sorted."""
+        return tuple(self.entries)
+
+    def classes(self, region_id: str) -> zarr.Array[Any]:
+        """Return the (h, w) uint8 array of `PixelClass`."""
+        return open_array(self._region(region_id) / CLASSES)
+
+    def cells(self, region_id: str) -> zarr.Array[Any]:
+        """Return the (h, w) uint32 array of cell ids."""
+        return open_array(self._region(region_id) / CELLS)
+
+    def records(self, region_id: str) -> CellRecords:
+        """Return where each cell comes from, boxes and outlines in level-0 pixels."""
+        return read_records(self._region(region_id) / RECORDS)
+
+    def placement(self, region_id: str) -> Placement:
+        """Return where the arrays lie on their slide."""
+        return self._entry(region_id).placement
+
+    def next_cell_id(self, region_id: str) -> int:
+        """Return the first id that no cell of the region ever had."""
+        return self._entry(region_id).next_cell_id
+
+    def _entry(self, region_id: str) -> RegionEntry:
+        if region_id not in self.entries:
+            raise NotFoundError(
+                f"label version {self.info.digest[:8]} has no region {region_id}; "
+                f"'signetflow labels show {self.info.digest[:8]}' lists its {len(self.entries)}."
+            )
+        return self.entries[region_id]
+
+    def _region(self, region_id: str) -> Path:
+        self._entry(region_id)
+        return self.folder / folder_name(region_id)
+
+
+def open_version(at: Workspace, ref: Ref) -> LabelVersion:
+    """Return a label version.
+
+    Raises
+    ------
+    IntegrityError
+        If it is missing or altered.
+    """
+    folder = opened(at, ref)
+    entries = json.loads((folder / REGIONS).read_text())
+    regions = {name: RegionEntry.from_json(entry) for name, entry in entries.items()}
+    return LabelVersion(read_info(folder), folder, regions)
+
+
+def read_info(folder: Path) -> VersionInfo:
+    """Return what a version says of itself, without checking its files.
+
+    Raises
+    ------
+    IntegrityError
+        If its description cannot be read.
+    """
+    try:
+        return VersionInfo(**json.loads((folder / VERSION).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise IntegrityError(
+            f"{folder / VERSION}: no readable description of a label version. Run the same command "
+            f"again: what is damaged is made anew."
+        ) from error
+
+
+class LabelDraft:
+    """A label version that is being written; one process, one region after the other.
+
+    Use as a context manager: without `commit`, nothing of it remains.
+
+    Parameters
+    ----------
+    at : Workspace
+    parent : Ref or None
+        The version it grows from.
+    chain : str
+        One chain per run, fold, arm and model.
+    round : int
+    stage : str
+        ingest, import, self, self_extra, cooperative. Only ingest and import may change the
+        cells of a person.
+    parameters : dict
+        How it is made, as JSON: part of its identity.
+    """
+
+    def __init__(
+        self, at: Workspace, *, parent: Ref | None, chain: str, round: int, stage: str,  # noqa: A002
+        parameters: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self._at = at
+        self._facts: dict[str, Any] = {
+            "parent": parent.digest if parent else None,
+            "chain": chain,
+            "round": round,
+            "stage": stage,
+            "parameters": parameters,
+        }
+        self._parent = open_version(at, parent) if parent else None
+        self._drawn = self._person_version()
+        self._entries: dict[str, RegionEntry] = {}
+        self._open = ExitStack()
+
+    def _person_version(self) -> LabelVersion | None:
+        """Return the version that a person's cells must be kept from; None if they may change."""
+        if self._parent is None or self._facts["stage"] in PERSON_STAGES:
+            return None
+        return open_version(self._at, Ref(Kind.LABELS, self._parent.info.human_source))
+
+    def __enter__(self) -> Self:
+        self._work = self._open.enter_context(draft(self._at, Kind.LABELS))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def put(
+        self, region_id: str, placement: Placement, classes: NDArray[np.uint8],
+        cells: NDArray[np.uint32], records: CellRecords, next_cell_id: int,
+    ) -> None:  # fmt: skip
+        """Write the labels of one region.
+
+        Raises
+        ------
+        LabelContractError
+            If classes, cells and records are at odds, or a person's cell was changed.
+        """
+        labels = RegionLabels(placement, classes, cells, records, next_cell_id)
+        self._check(region_id, labels)
+        folder = self._new_folder(region_id)
+        write_array(folder / CLASSES, classes, fill=int(PixelClass.IGNORE))
+        write_array(folder / CELLS, cells, fill=0)
+        write_records(folder / RECORDS, records)
+        self._entries[region_id] = _entry(labels)
+
+    def keep(self, region_id: str) -> None:
+        """Take one region over from the parent, as hard links: nothing is copied.
+
+        Raises
+        ------
+        NotFoundError
+            If the parent does not have it.
+        """
+        if self._parent is None or region_id not in self._parent.entries:
+            raise NotFoundError(f"region {region_id} cannot be kept: the parent does not have it.")
+        source = self._parent.folder / folder_name(region_id)
+        target = self._new_folder(region_id)
+        for path in sorted(source.rglob("*")):
+            linked = target / path.relative_to(source)
+            if path.is_dir():
+                linked.mkdir(parents=True, exist_ok=True)
+            else:
+                linked.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, linked)
+        self._entries[region_id] = self._parent.entries[region_id]
+
+    def commit(self) -> Ref:
+        """Make the version visible and return its reference.
+
+        Raises
+        ------
+        LabelContractError
+            If a region in which a person drew is missing.
+        """
+        if self._drawn is not None and self._parent is not None:
+            require_all_regions(self._entries, self._parent.entries)
+        entries = dict(sorted(self._entries.items()))
+        content = {region_id: entry.content for region_id, entry in entries.items()}
+        digest = digest_of({**self._facts, "regions": content})
+        info = self._info(digest, entries)
+        listed = {region_id: entry.to_json() for region_id, entry in entries.items()}
+        (self._work.path / VERSION).write_text(canonical_json(info.to_json()))
+        (self._work.path / REGIONS).write_text(canonical_json(listed))
+        return commit(self._at, Kind.LABELS, self._work, digest)
+
+    def _info(self, digest: str, entries: dict[str, RegionEntry]) -> VersionInfo:
+        count, human = human_total(entries)
+        return VersionInfo(
+            digest=digest,
+            **self._facts,
+            n_cells=cells_by_origin(entries),
+            n_regions=len(entries),
+            human_count=count,
+            human_digest=human,
+            human_source=self._drawn.info.digest if self._drawn else digest,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _new_folder(self, region_id: str) -> Path:
+        if region_id in self._entries:
+            raise LabelContractError(
+                f"labels of region {region_id}: written twice in one version; put each region once."
+            )
+        folder = self._work.path / folder_name(region_id)
+        folder.mkdir()
+        return folder
+
+    def _check(self, region_id: str, labels: RegionLabels) -> None:
+        require_agreement(region_id, labels)
+        if self._parent is None:
+            return
+        known = region_id in self._parent.entries
+        if known:
+            require_continuation(region_id, labels, self._parent.entries[region_id])
+        if self._drawn is None:
+            return
+        before = self._parent.records(region_id) if known else CellRecords.none()
+        require_human_records(region_id, labels.records, before)
+        if region_id in self._drawn.entries:
+            drawn = self._drawn.classes(region_id)[:], self._drawn.cells(region_id)[:]
+            require_human_inner(region_id, labels, (np.asarray(drawn[0]), np.asarray(drawn[1])))
+
+
+def _entry(labels: RegionLabels) -> RegionEntry:
+    records, place = labels.records, labels.placement
+    transform = np.array([place.x0, place.y0, place.downsample, labels.next_cell_id], np.float64)
+    counts = {origin: int(np.count_nonzero(records.origins == origin)) for origin in Origin}
+    return RegionEntry(
+        placement=place,
+        next_cell_id=labels.next_cell_id,
+        content=content_digest(records, transform, labels.classes, labels.cells),
+        n_cells={origin.name.lower(): count for origin, count in counts.items() if count},
+        human_count=counts[Origin.HUMAN],
+        human_digest=human_digest(records),
+    )
