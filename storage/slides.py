@@ -255,6 +255,7 @@ def open_slide(
 
 
 def _checked(path: Path, opened: Any, mpp: float | None) -> TiledSlide:  # noqa: ANN401  # untyped
+    _require_rgb(path, opened.ts_tifffile.pages.first)  # before tiffslide fails on its axes
     series = opened.ts_tifffile.series[opened.properties["tiffslide.series-index"]]
     for level in series.levels:
         _require_rgb(path, level.keyframe)
