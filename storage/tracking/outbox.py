@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,10 @@ def deliver(at: Workspace, *, uri: str | None = None, every: bool = False) -> De
         problem = problem_reaching(chosen)
         if problem:
             return Delivery(0, len(events), _sentence(chosen, problem, len(events)))
-        return _send(at, chosen, events)
+        with warnings.catch_warnings():
+            # What MLflow's own dependencies deprecate is nothing that our users can mend.
+            warnings.simplefilter("ignore")
+            return _send(at, chosen, events)
 
 
 def _send(at: Workspace, uri: str, events: tuple[Event, ...]) -> Delivery:
