@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     import torch
+
+Read = TypeVar("Read")
 
 _AHEAD = 3
 """Batches that may wait for the network."""
@@ -26,13 +28,13 @@ class Batch:
     """(n, y, x) uint8."""
 
 
-def ahead(read: Callable[[int], Batch], first: int, end: int) -> Generator[Batch]:
+def ahead(read: Callable[[int], Read], first: int, end: int) -> Generator[Read]:
     """Yield ``read(step)`` for each step from first to before end, read ahead in one thread.
 
     What a batch holds depends on its step alone, never on the timing of the thread. An error in
     ``read`` is raised where its batch would have come. Close the iterator to stop the thread.
     """
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[Read]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
         for step in range(first, end):
