@@ -10,7 +10,7 @@ import json
 import os
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from models.annotations import Role
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from models.annotations import Annotations
     from storage.layout import Ref, Workspace
 
 __all__ = ["Catalogue", "CatalogueItem", "IngestSummary", "latest", "names", "open_catalogue",
@@ -86,6 +85,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
     hide: float = 0.0,
     seed: int = 0,
     parent: Ref | None = None,
+    add: bool = False,
     strict: bool = False,
 ) -> IngestSummary:
     """Register items as the newest version of a dataset.
@@ -106,6 +106,9 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         the folds.
     parent
         The version whose folds stay; by default the newest of the same name.
+    add
+        Whether the items of the parent stay, except those that a new item of the same name
+        replaces.
     strict
         Whether one refused item refuses the whole dataset.
 
@@ -119,32 +122,39 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         If new items tie groups that lie in different folds already.
     WrongUseError
         If the name or the fraction is not one.
+    IntegrityError
+        If `add` keeps an image that is gone or was changed.
     """
     _require_name(name)
     if at.root.exists():
         at.require_writable()  # before the long reading; a new one waits for something to hold
     before = _parent(at, name, parent)
-    accepted, files, refused = _sorted_out(items, before)
+    accepted, refused = _sorted_out(items)
     if not accepted:
         raise EmptyDatasetError(_nothing(name, refused))
-    kept = {one.name: hidden(one.annotations, hide, seed) for one in accepted}
-    truth = {one.name: known for one in accepted if (known := _truth(one, hide)) is not None}
+    accepted = [_with_hidden(one, hide, seed) for one in accepted]
+    if add and before:
+        accepted = _added(before, accepted)
+    accepted, files, lost = _hashed(accepted, before)
+    refused += lost
+    if not accepted:
+        raise EmptyDatasetError(_nothing(name, refused))
     split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
     ref = None
     if not (strict and refused):
         at.require_writable()
-        rows = [_row(one, files[one.name], split, one.name in truth) for one in accepted]
-        header = {"name": name, "hide": hide, "seed": seed}
-        ref = _commit(at, split.to_json() | header, rows, (kept, truth))
+        rows = [_row(one, files[one.name], split) for one in accepted]
+        header = {"name": name, "hide": float(hide), "seed": seed}
+        ref = _commit(at, split.to_json() | header, rows, accepted)
         _point(at, name, ref, rows)
     return IngestSummary(
         name=name,
         ref=ref,
         accepted=len(accepted),
         refused=tuple(refused),
-        n_annotations=sum(map(len, kept.values())),
-        n_truth=sum(map(len, truth.values())),
-        n_complete=len(truth),
+        n_annotations=sum(len(one.annotations) for one in accepted),
+        n_truth=sum(len(one.truth) for one in accepted if one.truth is not None),
+        n_complete=sum(one.truth is not None for one in accepted),
         roles=_roles(accepted),
         group_by=split.group_by,
         folds=split.sizes(accepted),
@@ -167,41 +177,49 @@ def _parent(at: Workspace, name: str, parent: Ref | None) -> Catalogue | None:
 
 
 def _sorted_out(
-    items: Iterable[SourceItem | RefusedItem], before: Catalogue | None
-) -> tuple[list[SourceItem], dict[str, _File], list[RefusedItem]]:
-    known = {one.path: _File(one.digest, one.size, one.mtime_ns) for one in _items(before)}
-    accepted: list[SourceItem] = []
-    files: dict[str, _File] = {}
+    items: Iterable[SourceItem | RefusedItem],
+) -> tuple[list[SourceItem], list[RefusedItem]]:
+    accepted: dict[str, SourceItem] = {}
     refused: list[RefusedItem] = []
     for item in items:
-        found = item if isinstance(item, RefusedItem) else _hashed(item, known, files)
-        if isinstance(found, RefusedItem):
-            refused.append(found)
-        elif isinstance(item, SourceItem):
-            accepted.append(item)
-            files[item.name] = found
-    return sorted(accepted, key=lambda one: one.name), files, refused
+        if isinstance(item, RefusedItem):
+            refused.append(item)
+        elif item.name in accepted:
+            reason = f"{item.path}: another item of this dataset has the same name; rename one"
+            refused.append(RefusedItem(item.name, reason))
+        else:
+            accepted[item.name] = item
+    return list(accepted.values()), refused
 
 
-def _items(before: Catalogue | None) -> tuple[CatalogueItem, ...]:
-    return before.items if before else ()
+def _added(before: Catalogue, new: Sequence[SourceItem]) -> list[SourceItem]:
+    taken = {item.name for item in new}
+    return [*new, *(before.source(one.name) for one in before.items if one.name not in taken)]
 
 
 def _hashed(
-    item: SourceItem, known: Mapping[Path, _File], taken: Mapping[str, _File]
-) -> _File | RefusedItem:
-    if item.name in taken:
-        return RefusedItem(
-            item.name, f"{item.path}: another item of this dataset has the same name; rename one"
-        )
-    try:
-        stat = item.path.stat()
-        old = known.get(item.path.resolve())
-        if old and (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-            return old
-        return _File(hash_file(item.path), stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        return RefusedItem(item.name, f"{item.path}: cannot be read ({error.strerror})")
+    items: Sequence[SourceItem], before: Catalogue | None
+) -> tuple[list[SourceItem], dict[str, _File], list[RefusedItem]]:
+    """Return the items in the order of their names, their files, and those that cannot be read."""
+    known = {one.path: one for one in before.items} if before else {}
+    found: dict[str, _File] = {}
+    lost = []
+    for item in items:
+        try:
+            found[item.name] = _hash_of(item.path.resolve(), known)
+        except OSError as error:
+            reason = f"{item.path}: cannot be read ({error.strerror})"
+            lost.append(RefusedItem(item.name, reason))
+    readable = [item for item in items if item.name in found]
+    return sorted(readable, key=lambda item: item.name), found, lost
+
+
+def _hash_of(path: Path, known: Mapping[Path, CatalogueItem]) -> _File:
+    stat = path.stat()
+    old = known.get(path)
+    if old and (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        return _File(old.digest, old.size, old.mtime_ns)
+    return _File(hash_file(path), stat.st_size, stat.st_mtime_ns)
 
 
 def _nothing(name: str, refused: Sequence[RefusedItem]) -> str:
@@ -215,13 +233,14 @@ def _nothing(name: str, refused: Sequence[RefusedItem]) -> str:
 _REASONS_SHOWN = 3
 
 
-def _truth(item: SourceItem, hide: float) -> Annotations | None:
-    """Return all cells where they are known; hiding is only for data that was complete before."""
+def _with_hidden(item: SourceItem, hide: float, seed: int) -> SourceItem:
+    """Return an item without the annotations to hide; all of them are its truth then."""
     annotated = any(known.role is Role.POSITIVE for known in item.windows)
-    return item.annotations if item.truth is None and hide and annotated else item.truth
+    complete = item.annotations if item.truth is None and hide and annotated else item.truth
+    return replace(item, annotations=hidden(item.annotations, hide, seed), truth=complete)
 
 
-def _row(item: SourceItem, file: _File, split: Split, complete: bool) -> CatalogueItem:
+def _row(item: SourceItem, file: _File, split: Split) -> CatalogueItem:
     place = split.bundle(item).place
     return CatalogueItem(
         name=item.name,
@@ -232,7 +251,7 @@ def _row(item: SourceItem, file: _File, split: Split, complete: bool) -> Catalog
         windows=item.windows,
         rest=item.rest,
         attributes=dict(item.attributes),
-        complete=complete,
+        complete=item.truth is not None,
         slide=slide_of(item),
         group=group_of(item, split.group_by)[1],
         hard_fold=place.fold,
@@ -247,9 +266,10 @@ def _commit(
     at: Workspace,
     header: Mapping[str, Any],
     rows: Sequence[CatalogueItem],
-    cells: tuple[Mapping[str, Annotations], Mapping[str, Annotations]],
+    sources: Sequence[SourceItem],
 ) -> Ref:
-    annotations, truth = cells
+    annotations = {one.name: one.annotations for one in sources}
+    truth = {one.name: one.truth for one in sources if one.truth is not None}
     items = [row.to_json() for row in rows]
     content = {
         **{key: value for key, value in header.items() if key != "name"},

@@ -21,7 +21,7 @@ from storage.datasets.coco_document import (
 )
 from storage.datasets.coco_records import checked, sort_records, wanted_categories
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
-from storage.images import SUFFIXES, ImageDecoder
+from storage.images import ImageDecoder
 from storage.slides import open_slide
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class CocoReader:
         self._class_name = class_name
         self._where = dict(where or {})
         self._mpp = mpp
+        self.total = 0
+        """How many images there are; known once reading has begun."""
 
     def items(self) -> Iterator[SourceItem | RefusedItem]:
         """Yield each image, and each file or record that cannot be used.
@@ -84,6 +86,7 @@ class CocoReader:
         document = read_document(find_file(self._path))
         wanted = wanted_categories(document, self._class_name)
         images = filtered(document, self._where)
+        self.total = len(images)
         records = sort_records(document, wanted, images)
         yield from document.refused
         yield from records.refused
@@ -101,7 +104,7 @@ class CocoReader:
         try:
             known = self._known(image)
             path = find_image(document.path.parent, image.file_name)
-            size = _size(path, decoder)
+            size, mpp = _measured(path, known.mpp, decoder)
             _require_size(image, size)
             cells, refused = checked(by_image.get(image.key, []), image.file_name, size)
             _require_role(known.role, len(cells) + len(refused))
@@ -109,7 +112,7 @@ class CocoReader:
             yield RefusedItem(image.file_name, str(error))
             return
         yield from refused
-        yield _item(image, path, size, (known, cells, not refused))
+        yield _item(image, path, size, (known._replace(mpp=mpp), cells, not refused))
 
     def _known(self, image: ImageEntry) -> _Known:
         role, complete = (image.values.get(key) for key in ("role", "complete"))
@@ -156,13 +159,12 @@ def find_image(folder: Path, file_name: str) -> Path:
     )
 
 
-def _size(path: Path, decoder: ImageDecoder) -> tuple[int, int]:
-    """Return width and height of an image that can be decoded from its first to its last pixel."""
-    if path.suffix.lower() in SUFFIXES:
-        height, width = decoder.decode(path).shape[:2]
-        return width, height
-    with open_slide(path, 1.0) as slide:  # any pixel size does: only width and height are asked
-        return slide.width, slide.height
+def _measured(
+    path: Path, mpp: float | None, decoder: ImageDecoder
+) -> tuple[tuple[int, int], float | None]:
+    """Return width, height and pixel size of an image after decoding all of it, or of a slide."""
+    with open_slide(path, mpp, decoder=decoder) as slide:
+        return (slide.width, slide.height), slide.mpp
 
 
 def _require_size(image: ImageEntry, size: tuple[int, int]) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from models.errors import AnnotationError, InputError, WrongUseError
+from storage.datasets.naming import naming
 from storage.datasets.protocol import RefusedItem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 MAXIMUM_JSON_MB = 512
 FILE_NAMES = ("annotations_coco.json", "annotations.json", "instances*.json")
@@ -163,7 +164,7 @@ def _images(values: Sequence[Any]) -> tuple[tuple[ImageEntry, ...], tuple[Refuse
     usable = [value for value, reason in zip(values, wrong, strict=True) if not reason]
     keys = Counter(value["id"] for value in usable)
     files = Counter(str(PurePosixPath(value["file_name"])) for value in usable)
-    name_of = _naming([value["file_name"] for value in usable])
+    name_of = naming(value["file_name"] for value in usable)
     images: list[ImageEntry] = []
     refused = [
         RefusedItem(f"images[{index}]", reason) for index, reason in enumerate(wrong) if reason
@@ -190,26 +191,6 @@ def _wrong_image(value: object) -> str:
     if not is_text(name) or not name or "\0" in name:
         return f"its file_name is {name!r}, expected the path of a file"
     return ""
-
-
-def _naming(file_names: Sequence[str]) -> Callable[[str], str]:
-    """Return a function from file names to item names that differ, as short as possible."""
-
-    def candidates(file_name: str) -> tuple[str, str, str]:
-        path = PurePosixPath(file_name)
-        return path.stem, _flat(path.with_suffix("") if path.suffix else path), _flat(path)
-
-    counts = Counter(one for name in set(file_names) for one in set(candidates(name)))
-
-    def name_of(file_name: str) -> str:
-        shortest = (one for one in candidates(file_name) if counts[one] == 1)
-        return next(shortest, candidates(file_name)[-1])
-
-    return name_of
-
-
-def _flat(path: PurePosixPath) -> str:
-    return "_".join(part for part in path.parts if part not in {"/", ".", ".."})
 
 
 def _categories(path: Path, values: Sequence[Any]) -> dict[Key, str]:

@@ -13,7 +13,7 @@ from models.errors import IntegrityError, NotFoundError
 from models.geometry.tiles import Window
 from storage.artefacts import hash_file, opened
 from storage.datasets.cells import read_cells
-from storage.datasets.protocol import KnownWindow
+from storage.datasets.protocol import KnownWindow, SourceItem
 from storage.datasets.splits import Bundle, Place
 from storage.layout import Kind, Ref, Workspace
 
@@ -103,7 +103,7 @@ class Catalogue:
     n_folds: int
     seed: int
     hide: float
-    """The fraction of annotations that was dropped on purpose."""
+    """The fraction of annotations that was dropped on purpose, of the items registered last."""
     folder: Path
 
     @cached_property
@@ -141,6 +141,22 @@ class Catalogue:
         if not self.item(name).complete:
             return None
         return self._truth.get(name, Annotations.none())
+
+    def source(self, name: str) -> SourceItem:
+        """Return an item as a reader would hand it over; its file is checked."""
+        item = self.item(name)
+        return SourceItem(
+            name=name,
+            path=self.file(name),
+            width=item.width,
+            height=item.height,
+            mpp=item.mpp,
+            windows=item.windows,
+            rest=item.rest,
+            annotations=self.annotations(name),
+            truth=self.truth(name),
+            attributes=item.attributes,
+        )
 
     def file(self, name: str) -> Path:
         """Return an item's file after checking that it is the one that was registered.

@@ -323,3 +323,32 @@ def test_what_is_written_is_plain_json(at, images):
     assert value["bundles"] == [
         {"name": "slide=a", "ties": ["slide=a"], "fold": 0, "half": 0}
     ]  # fmt: skip
+
+
+def test_adding_keeps_what_the_dataset_held(at, images):
+    register(at, [item(images, "a", n=50), item(images, "b")], name="mine", hide=0.5, seed=3)
+    kept = open_catalogue(at, latest(at)).annotations("a")
+    new = [item(images, "n", Role.NEGATIVE, n=0), item(images, "b", n=1)]
+    summary = register(at, new, name="mine", add=True)
+    catalogue = open_catalogue(at, summary.ref)
+    assert [one.name for one in catalogue.items] == ["a", "b", "n"]
+    assert same(catalogue.annotations("a"), kept)
+    assert same(catalogue.truth("a"), cells("a", 50))
+    assert len(catalogue.annotations("b")) == 1
+    assert catalogue.truth("b") is None
+
+
+def test_adding_to_nothing_makes_a_dataset(at, images):
+    assert register(at, [item(images, "a")], name="mine", add=True).accepted == 1
+
+
+def test_adding_to_an_image_that_was_changed_is_refused(at, images):
+    register(at, [item(images, "a")], name="mine")
+    (images / "a.png").write_bytes(b"other pixels")
+    with pytest.raises(IntegrityError, match="was changed since it was ingested"):
+        register(at, [item(images, "b")], name="mine", add=True)
+
+
+def test_how_a_number_is_written_does_not_change_the_digest(at, images):
+    first = register(at, [item(images, "a")], name="mine", hide=0).ref
+    assert register(at, [item(images, "a")], name="mine", hide=0.0).ref == first
