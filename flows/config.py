@@ -61,6 +61,8 @@ class RetrainConfig(Settings):
     """Which rows to make; what they stand on is made as well."""
     networks: dict[str, NetworkSettings] = Field(min_length=1, max_length=2)
     """One network, or the two that correct each other."""
+    side_by_side: bool = False
+    """Train the two networks at the same time: on a CPU with one thread each. Changes no result."""
     tiles: TileSettings = TileSettings()
     ellipses: EllipseSettings = EllipseSettings()
     training: TrainingSettings = TrainingSettings()

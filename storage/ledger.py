@@ -151,6 +151,16 @@ class Ledger:
             return None
         return StageRecord(row[0], row[1], row[2], Ref(Kind(row[3]), row[4]), row[5], row[6])
 
+    def made(self, ref: Ref) -> StageRecord | None:
+        """Return the stage that made an artefact; the latest if several gave the same."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT key, name, label, started, seconds FROM stages "
+                "WHERE kind = ? AND digest = ? ORDER BY started DESC",
+                (ref.kind.value, ref.digest),
+            ).fetchone()
+        return StageRecord(row[0], row[1], row[2], ref, row[3], row[4]) if row else None
+
     def record(self, stage: StageRecord, arguments: dict[str, Any]) -> None:
         """Write down a finished stage."""
         with self._connection() as connection:

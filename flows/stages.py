@@ -1,0 +1,132 @@
+"""Every stage of a retraining in order, for whoever runs it and for whoever only plans it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.arms import run_arms
+from flows.rounds import ArmResult, Bench
+from models.runtime import Runtime, resolve
+from storage.artefacts import canonical_json, digest_of
+from storage.datasets.registered import latest
+from storage.datasets.splits import Part
+from storage.layout import Ref, Workspace
+from tasks.evaluate import evaluate
+from tasks.evidence import ArmEvidence, RoundEvidence
+from tasks.ingest import annotate, extract
+from tasks.network import DetectorRecipe, DetectorSettings
+from tasks.predict import predict
+from tasks.report import ReportInputs, report
+from tasks.stage import Run
+from tasks.train import Recipe
+from tasks.trial import ANNOTATED, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flows.config import RetrainConfig
+    from models.networks.settings import NetworkSettings
+
+
+def open_run(config: RetrainConfig, at: Workspace, *, planning: bool = False) -> Run:
+    """Return the run of a configuration: the same for the same configuration and dataset."""
+    dataset = latest(at, config.dataset)
+    run_id = digest_of([config.model_dump(mode="json"), str(dataset)])
+    return Run(at, run_id, planning=planning)
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """Goes through the stages of one run."""
+
+    run: Run
+    config: RetrainConfig
+    heard: Callable[[ArmEvidence], None] = lambda _: None
+    """Told of each arm when it is done."""
+
+    @property
+    def dataset(self) -> Ref:
+        """Return the dataset that the run is on."""
+        return latest(self.run.at, self.config.dataset)
+
+    def report(self) -> Ref:
+        """Go through every stage and return the report."""
+        config, run = self.config, self.run
+        regions = extract(run, "cut regions", dataset=self.dataset, tiles=config.tiles)
+        annotated = annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
+        evidence: list[ArmEvidence] = []
+        for trial in self.trials():
+            bench = Bench(run, config, trial, regions, annotated, self._recipes())
+            results = run_arms(bench, lambda result: self._told(bench, result))
+            evidence += [self._evaluated(bench, result) for result in results]
+        inputs = ReportInputs(self.dataset, regions, annotated, tuple(evidence))
+        settings = canonical_json(config.model_dump(mode="json"))
+        return report(
+            run,
+            "write the report",
+            inputs=inputs,
+            evaluation=config.evaluation,
+            candidate_floor=config.instances.candidate_floor,
+            settings=settings,
+        )
+
+    def trials(self) -> list[Trial]:
+        """Return every split, fold and seed."""
+        config = self.config
+        return [
+            Trial(split, fold, seed)
+            for split in config.splits
+            for fold in config.folds
+            for seed in config.seeds
+        ]
+
+    def _recipes(self) -> dict[str, Recipe]:
+        runtime = resolve(self.config.runtime)
+        return {
+            name: self._recipe(name, network, runtime)
+            for name, network in self.config.networks.items()
+        }
+
+    def _recipe(self, name: str, network: NetworkSettings, runtime: Runtime) -> Recipe:
+        settings = DetectorSettings(windows=self.config.windows, instances=self.config.instances)
+        detector = DetectorRecipe(network, settings, runtime)
+        return Recipe(name, "", detector, self.config.training, self.config.evaluation)
+
+    def _told(self, bench: Bench, result: ArmResult) -> None:
+        if not self.run.planning:
+            self.heard(_evidence(bench.trial, result, None, None))
+
+    def _evaluated(self, bench: Bench, result: ArmResult) -> ArmEvidence:
+        name = bench.label(result.arm, result.model)
+        detections = predict(
+            self.run,
+            f"{name} · test",
+            regions=bench.regions,
+            selection=bench.select(Part.TEST, ANNOTATED),
+            checkpoint=result.checkpoint,
+            detector=bench.recipes[result.model].detector,
+            masks=None,
+        )
+        card = evaluate(
+            self.run,
+            f"{name} · test",
+            regions=bench.regions,
+            selection=bench.select(Part.TEST, ANNOTATED),
+            detections=detections,
+            settings=self.config.evaluation,
+        )
+        return _evidence(bench.trial, result, detections, card)
+
+
+def _evidence(
+    trial: Trial, result: ArmResult, detections: Ref | None, evaluation: Ref | None
+) -> ArmEvidence:
+    rounds = tuple(
+        RoundEvidence(one.number, one.labels_before, one.labels, one.checkpoint, one.verdict)
+        for one in result.rounds
+    )
+    return ArmEvidence(
+        trial, result.arm.value, result.model, rounds, result.kept, result.n_steps,
+        result.verdicts, detections, evaluation,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""The detector of Li et al. 2019: image, three-class map, cells, boxes (sec. 2.2, figure 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.instances.find import Instances, find_instances
+from models.prediction.windows import predict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from models.instances.settings import InstanceSettings
+    from models.prediction.protocols import BlockSource
+    from models.prediction.settings import WindowSettings
+    from models.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the detector says of one region, in working pixels."""
+
+    probabilities: NDArray[np.float32]
+    """(3, h, w) of background, edge and inner; they sum to 1."""
+    cells: Instances
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A trained network with the settings that turn its maps into cells."""
+
+    network: nn.Module
+    windows: WindowSettings
+    instances: InstanceSettings
+    runtime: Runtime
+
+    def find(self, source: BlockSource) -> Found:
+        """Return what the detector finds in one region."""
+        maps = predict(self.network, source, self.windows, self.runtime)
+        maps = np.asarray(maps, np.float32)
+        return Found(maps, find_instances(maps[2], maps[1], self.instances))

@@ -1,0 +1,68 @@
+"""How good a network is while it trains, judged by what selection may see: partial labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.methods.detector import Detector
+from models.metrics.detection import evaluate
+from models.metrics.matching import ImageCells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from models.annotations import Role
+    from models.instances.settings import InstanceSettings
+    from models.metrics.settings import EvaluationSettings
+    from models.prediction.protocols import BlockSource
+    from models.prediction.settings import WindowSettings
+    from models.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRegion:
+    """One region of the validation part."""
+
+    region_id: str
+    slide: str
+    role: Role
+    source: BlockSource
+    annotated: NDArray[np.float64]
+    """(n, 4) boxes that a person marked, in working pixels; never the complete truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Scores a network on the validation regions; called by the training loop."""
+
+    regions: Sequence[ValidationRegion]
+    windows: WindowSettings
+    instances: InstanceSettings
+    evaluation: EvaluationSettings
+    runtime: Runtime
+
+    def __call__(self, network: nn.Module, _epoch: int) -> dict[str, float]:
+        """Return the validation FROC as `selection`, with recall and false positives."""
+        detector = Detector(network, self.windows, self.instances, self.runtime)
+        images = [_seen(region, detector) for region in self.regions]
+        without_interval = self.evaluation.model_copy(update={"bootstrap": 0})
+        result = evaluate(images, without_interval)
+        return {
+            "selection": result.froc,
+            "froc": result.froc,
+            "recall": result.instance_recall,
+            "fps": result.fps,
+        }
+
+
+def _seen(region: ValidationRegion, detector: Detector) -> ImageCells:
+    cells = detector.find(region.source).cells
+    return ImageCells(
+        region.region_id, region.slide, region.role, False,
+        region.annotated, cells.boxes, cells.scores,
+    )  # fmt: skip
