@@ -1,0 +1,142 @@
+"""A made-up dataset is read like any other, and nothing is dropped in silence."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from models.annotations import Role
+from models.errors import AnnotationError, InputError
+from models.geometry.tiles import Window
+from storage.datasets.protocol import RefusedItem, SourceItem
+from storage.datasets.synthetic.qupath import CELL, outline_of, read_geojson, write_geojson
+from storage.datasets.synthetic.reader import SyntheticReader
+from storage.datasets.synthetic.sections import draw_slide, plan
+from storage.datasets.synthetic.settings import SyntheticSettings
+from storage.datasets.synthetic.slides import INDEX, make_dataset
+
+SETTINGS = SyntheticSettings(organs=1, positive_slides=1, negative_windows=1, window_px=256)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_dataset(tmp_path, SETTINGS, processes=1)
+    return tmp_path
+
+
+def change(folder, **values):
+    path = folder / INDEX
+    index = json.loads(path.read_text())
+    index["slides"][0].update(values)
+    path.write_text(json.dumps(index))
+
+
+def test_a_positive_slide_has_an_annotated_window_and_unlabelled_tissue(folder):
+    item, _ = SyntheticReader(folder).items()
+    assert isinstance(item, SourceItem)
+    (known,) = item.windows
+    assert (known.window, known.role) == (Window(256, 256, 512, 512), Role.POSITIVE)
+    assert (item.rest, item.mpp) == (Role.UNLABELLED, 0.25)
+    assert item.attributes == {"slide": "organ00-slide00-positive", "organ": "organ00"}
+    assert item.path.is_file()
+
+
+def test_a_negative_slide_is_known_to_be_free_of_the_target(folder):
+    _, item = SyntheticReader(folder).items()
+    assert (item.rest, item.windows) == (Role.NEGATIVE, ())
+    assert len(item.annotations) == 0
+    assert len(item.truth) == 0
+
+
+def test_truth_has_all_cells_and_annotations_some_of_the_annotated_window(folder):
+    item, _ = SyntheticReader(folder).items()
+    drawn = draw_slide(next(plan(SETTINGS)), SETTINGS)
+    assert item.truth.boxes == pytest.approx(drawn.boxes)
+    assert tuple(item.truth.ids) == drawn.ids
+    marked = np.isin(item.truth.ids, item.annotations.ids)
+    assert 0 < marked.sum() < len(marked)
+    assert item.annotations.boxes == pytest.approx(item.truth.boxes[marked])
+    centres = (item.annotations.boxes[:, :2] + item.annotations.boxes[:, 2:]) / 2
+    assert item.windows[0].window.contains(centres).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"slide": "gone.svs"}, "missing"),
+        ({"slide": "../outside.svs"}, "lies outside the folder"),
+        ({"rest": "maybe"}, "maybe"),
+        ({"width": None}, "entry in dataset.json"),
+    ],
+)
+def test_a_bad_entry_is_refused_with_its_reason_and_the_rest_is_read(folder, values, reason):
+    (folder.parent / "outside.svs").write_text("")
+    change(folder, **values)
+    refused, good = SyntheticReader(folder).items()
+    assert isinstance(refused, RefusedItem)
+    assert refused.name == "organ00-slide00-positive"
+    assert reason in refused.reason
+    assert isinstance(good, SourceItem)
+
+
+def test_a_damaged_annotation_file_is_refused(folder):
+    (folder / "organ00-slide00-positive.geojson").write_text('{"features": [{}]}')
+    refused, _ = SyntheticReader(folder).items()
+    assert "not QuPath GeoJSON" in refused.reason
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"format_version": 99, "slides": []}'])
+def test_a_folder_without_a_dataset_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / INDEX).write_text(content)
+    with pytest.raises(InputError, match=r"dataset\.json"):
+        list(SyntheticReader(tmp_path).items())
+
+
+def test_cells_and_windows_survive_geojson(tmp_path):
+    boxes = np.array([[10, 20, 33, 47], [100, 100, 121, 130]], float)
+    windows = [Window(0, 0, 256, 256)]
+    write_geojson(tmp_path / "a.geojson", ["one", "two"], boxes, windows)
+    drawn = read_geojson(tmp_path / "a.geojson")
+    assert drawn.cells.boxes.tolist() == boxes.tolist()
+    assert drawn.cells.ids.tolist() == ["one", "two"]
+    assert drawn.windows == tuple(windows)
+    assert drawn.cells.polygons[0] == pytest.approx(outline_of(boxes[0]), abs=0.01)
+
+
+def test_geojson_is_what_qupath_expects(tmp_path):
+    write_geojson(tmp_path / "a.geojson", ["one"], np.array([[0, 0, 10, 10.0]]), [])
+    collection = json.loads((tmp_path / "a.geojson").read_text())
+    (feature,) = collection["features"]
+    assert collection["type"] == "FeatureCollection"
+    assert feature["id"] == "one"
+    assert feature["properties"]["objectType"] == "detection"
+    assert feature["properties"]["classification"]["name"] == CELL == "Signet ring cell"
+    ring = feature["geometry"]["coordinates"][0]
+    assert ring[0] == ring[-1]
+
+
+def feature(ring):
+    kind = {"classification": {"name": CELL}}
+    return {"id": "a", "geometry": {"coordinates": [ring]}, "properties": kind}
+
+
+@pytest.mark.parametrize(
+    "ring", [[[0, 0], [1, 1]], [[0, 0, 0]] * 5, [[0, 0], [1, float("nan")], [2, 2], [0, 0]]]
+)
+def test_an_outline_that_is_none_is_refused(tmp_path, ring):
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"features": [feature(ring)]}))
+    with pytest.raises(AnnotationError, match="outline of shape"):
+        read_geojson(path)
+
+
+def test_a_missing_or_huge_file_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(AnnotationError, match="cannot be read"):
+        read_geojson(tmp_path / "gone.geojson")
+    monkeypatch.setattr("storage.datasets.synthetic.qupath.MAXIMUM_BYTES", 1)
+    (tmp_path / "a.geojson").write_text("{}")
+    with pytest.raises(AnnotationError, match="Split the annotations"):
+        read_geojson(tmp_path / "a.geojson")
