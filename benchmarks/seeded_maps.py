@@ -56,8 +56,8 @@ def draw_map(side_px: int, n_cells: int, seed: int = 0) -> ProbabilityMap:
     border = ((depth > 0) & (margin <= EDGE)).astype(np.float32)
     classes = np.stack([1 - inside - border, border, inside], axis=-1)
     soft = cv2.GaussianBlur(classes, (0, 0), 1.2)
-    noise = rng.normal(0, 1.5, soft.shape).astype(np.float32)
-    weight = np.exp(6 * soft + cv2.GaussianBlur(noise, (0, 0), 1.5))
+    noise = cv2.GaussianBlur(np.asarray(rng.normal(0, 1.5, soft.shape), np.float32), (0, 0), 1.5)
+    weight = np.exp(6 * soft + noise)
     weight /= weight.sum(axis=-1, keepdims=True)
     return ProbabilityMap(weight[..., 2].copy(), weight[..., 1].copy())
 
