@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from models.geometry.tiles import Placement, Window
 from storage.artefacts import problems
 from storage.datasets.catalogue import register
 from storage.datasets.protocol import KnownWindow, SourceItem
-from storage.layout import Workspace
+from storage.layout import Ref, Workspace
 from storage.regions import extract_regions, open_regions
 from storage.slides import ImageSlide
 
@@ -43,6 +44,12 @@ def picture(path, tissue=(), side=800):
     return path
 
 
+def registered(at: Workspace, *items: SourceItem, **how: Any) -> Ref:
+    ref = register(at, items, name="data", **how).ref
+    assert ref is not None
+    return ref
+
+
 def item(path, windows=(), rest=None, annotations=None, truth=None, **other):
     found = {
         "name": path.stem, "path": path, "width": 800, "height": 800, "mpp": 0.25,
@@ -61,8 +68,8 @@ def at(tmp_path):
 @pytest.fixture
 def cut(at):
     def run(*items, settings=TILES, **how):
-        summary = register(at, items, name="data", group_by=("slide",), **how)
-        return open_regions(at, extract_regions(at, summary.ref, settings))
+        ref = registered(at, *items, group_by=("slide",), **how)
+        return open_regions(at, extract_regions(at, ref, settings))
 
     return run
 
@@ -162,15 +169,15 @@ def test_the_same_dataset_gives_the_same_regions_in_another_workspace(tmp_path):
     refs = []
     for name in "ab":
         at = Workspace(tmp_path / name)
-        summary = register(at, [item(path, rest=Role.NEGATIVE)], name="data")
-        refs.append(extract_regions(at, summary.ref, TILES))
+        dataset = registered(at, item(path, rest=Role.NEGATIVE))
+        refs.append(extract_regions(at, dataset, TILES))
         assert problems(at, refs[-1], thorough=True) == []
     assert refs[0] == refs[1]
 
 
 def test_other_tiles_are_other_regions(tmp_path, at):
     path = picture(tmp_path / "a.png", [(0, 0, 400, 400)])
-    ref = register(at, [item(path, rest=Role.NEGATIVE)], name="data").ref
+    ref = registered(at, item(path, rest=Role.NEGATIVE))
     finer = TileSettings(downsample=1, region_px=200)
     assert extract_regions(at, ref, TILES) != extract_regions(at, ref, finer)
 
@@ -216,7 +223,7 @@ def test_a_dataset_without_any_tissue_is_refused(tmp_path, at, cut):
 
 def test_a_changed_image_is_not_cut(tmp_path, at):
     path = picture(tmp_path / "a.png")
-    ref = register(at, [item(path, [((0, 0, 9, 9), Role.POSITIVE)])], name="data").ref
+    ref = registered(at, item(path, [((0, 0, 9, 9), Role.POSITIVE)]))
     picture(path, [(0, 0, 100, 100)])
     with pytest.raises(IntegrityError, match="changed"):
         extract_regions(at, ref, TILES)
@@ -233,7 +240,7 @@ def test_progress_is_told_per_slide(tmp_path, at):
     paths = [picture(tmp_path / f"{name}.png", [(0, 0, n, n)]) for n, name in enumerate("ab", 1)]
     items = [item(path, [((0, 0, 200, 200), Role.POSITIVE)]) for path in paths]
     seen = []
-    ref = register(at, items, name="data").ref
+    ref = registered(at, *items)
     extract_regions(at, ref, TILES, lambda done, total: seen.append((done, total)))
     assert seen == [(0, 2), (1, 2), (2, 2)]
 

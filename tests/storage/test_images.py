@@ -152,8 +152,10 @@ def test_a_child_that_was_killed_is_started_again(tmp_path, pixels):
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
     with ImageDecoder() as one:
         one.decode(path)
-        one._child.kill()
-        one._child.wait()
+        child = one._child
+        assert child is not None
+        child.kill()
+        child.wait()
         assert (one.decode(path) == pixels).all()
 
 

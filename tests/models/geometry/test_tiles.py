@@ -32,7 +32,7 @@ def test_windows_that_only_touch_do_not_intersect():
 
 
 def test_a_window_contains_its_first_corner_and_not_its_last():
-    inside = Window(10, 20, 30, 40).contains([[10, 20], [30, 40], [29.9, 39.9], [9, 25]])
+    inside = Window(10, 20, 30, 40).contains(np.array([(10, 20), (30, 40), (29.9, 39.9), (9, 25)]))
     assert inside.tolist() == [True, False, True, False]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from storage.datasets.synthetic.sections import draw_slide, plan
 from storage.datasets.synthetic.settings import SyntheticSettings
 from storage.datasets.synthetic.slides import INDEX, make_dataset
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SETTINGS = SyntheticSettings(organs=1, positive_slides=1, negative_windows=1, window_px=256)
 
 
@@ -24,6 +28,10 @@ SETTINGS = SyntheticSettings(organs=1, positive_slides=1, negative_windows=1, wi
 def folder(tmp_path):
     make_dataset(tmp_path, SETTINGS, processes=1)
     return tmp_path
+
+
+def items(folder: Path) -> list[Any]:
+    return list(SyntheticReader(folder).items())
 
 
 def change(folder, **values):
@@ -34,7 +42,7 @@ def change(folder, **values):
 
 
 def test_a_positive_slide_has_an_annotated_window_and_unlabelled_tissue(folder):
-    item, _ = SyntheticReader(folder).items()
+    item, _ = items(folder)
     assert isinstance(item, SourceItem)
     (known,) = item.windows
     assert (known.window, known.role) == (Window(256, 256, 512, 512), Role.POSITIVE)
@@ -44,14 +52,14 @@ def test_a_positive_slide_has_an_annotated_window_and_unlabelled_tissue(folder):
 
 
 def test_a_negative_slide_is_known_to_be_free_of_the_target(folder):
-    _, item = SyntheticReader(folder).items()
+    _, item = items(folder)
     assert (item.rest, item.windows) == (Role.NEGATIVE, ())
     assert len(item.annotations) == 0
     assert len(item.truth) == 0
 
 
 def test_truth_has_all_cells_and_annotations_some_of_the_annotated_window(folder):
-    item, _ = SyntheticReader(folder).items()
+    item, _ = items(folder)
     drawn = draw_slide(next(plan(SETTINGS)), SETTINGS)
     assert item.truth.boxes == pytest.approx(drawn.boxes)
     assert tuple(item.truth.ids) == drawn.ids
@@ -74,7 +82,7 @@ def test_truth_has_all_cells_and_annotations_some_of_the_annotated_window(folder
 def test_a_bad_entry_is_refused_with_its_reason_and_the_rest_is_read(folder, values, reason):
     (folder.parent / "outside.svs").write_text("")
     change(folder, **values)
-    refused, good = SyntheticReader(folder).items()
+    refused, good = items(folder)
     assert isinstance(refused, RefusedItem)
     assert refused.name == "organ00-slide00-positive"
     assert reason in refused.reason
@@ -83,7 +91,7 @@ def test_a_bad_entry_is_refused_with_its_reason_and_the_rest_is_read(folder, val
 
 def test_a_damaged_annotation_file_is_refused(folder):
     (folder / "organ00-slide00-positive.geojson").write_text('{"features": [{}]}')
-    refused, _ = SyntheticReader(folder).items()
+    refused, _ = items(folder)
     assert "not QuPath GeoJSON" in refused.reason
 
 
@@ -92,7 +100,7 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / INDEX).write_text(content)
     with pytest.raises(InputError, match=r"dataset\.json"):
-        list(SyntheticReader(tmp_path).items())
+        items(tmp_path)
 
 
 def test_cells_and_windows_survive_geojson(tmp_path):
