@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from models.errors import NotFoundError, WrongUseError
-from storage.labels.schema import VERSION
-from storage.labels.store import read_info
+from storage.labels.schema import VERSION, read_info
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:

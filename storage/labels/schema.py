@@ -6,15 +6,18 @@ per region with the arrays ``classes`` and ``cells`` and the table ``records.par
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from models.errors import IntegrityError
 from models.geometry.tiles import Placement
 from storage.artefacts import digest_of
 from storage.layout import Kind, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from models.annotations import Origin
 
@@ -106,3 +109,20 @@ def cells_by_origin(entries: Mapping[str, RegionEntry]) -> dict[str, int]:
         for origin, count in entry.n_cells.items():
             total[origin] = total.get(origin, 0) + count
     return dict(sorted(total.items()))
+
+
+def read_info(folder: Path) -> VersionInfo:
+    """Return what a version says of itself, without checking its files.
+
+    Raises
+    ------
+    IntegrityError
+        If its description cannot be read.
+    """
+    try:
+        return VersionInfo(**json.loads((folder / VERSION).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise IntegrityError(
+            f"{folder / VERSION}: no readable description of a label version. Run the same command "
+            f"again: what is damaged is made anew."
+        ) from error

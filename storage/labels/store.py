@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from models.annotations import CellRecords, Origin, PixelClass
-from models.errors import IntegrityError, LabelContractError, NotFoundError
+from models.errors import LabelContractError, NotFoundError
 from storage.arrays import folder_name, open_array, write_array
 from storage.artefacts import canonical_json, commit, digest_of, draft, opened
 from storage.labels.contract import (
@@ -35,6 +35,7 @@ from storage.labels.schema import (
     VersionInfo,
     cells_by_origin,
     human_total,
+    read_info,
 )
 from storage.layout import Kind, Ref, Workspace
 
@@ -106,23 +107,6 @@ def open_version(at: Workspace, ref: Ref) -> LabelVersion:
     entries = json.loads((folder / REGIONS).read_text())
     regions = {name: RegionEntry.from_json(entry) for name, entry in entries.items()}
     return LabelVersion(read_info(folder), folder, regions)
-
-
-def read_info(folder: Path) -> VersionInfo:
-    """Return what a version says of itself, without checking its files.
-
-    Raises
-    ------
-    IntegrityError
-        If its description cannot be read.
-    """
-    try:
-        return VersionInfo(**json.loads((folder / VERSION).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise IntegrityError(
-            f"{folder / VERSION}: no readable description of a label version. Run the same command "
-            f"again: what is damaged is made anew."
-        ) from error
 
 
 class LabelDraft:
