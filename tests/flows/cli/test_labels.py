@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flows.cli import main
-from models.annotations import Annotations, Polygons
+from models.annotations import Annotations, CellRecords, Polygons
 from models.geometry.masks import rasterise
 from models.geometry.settings import EllipseSettings
 from models.geometry.tiles import Placement
@@ -98,6 +98,20 @@ def test_show_tells_counts_parameters_and_rounds(run, refs):
     assert code == 0
     for words in ("merging.threshold", "0.7", "human cells", "cells of round 1", REGION):
         assert words in out
+
+
+def test_show_lists_the_first_regions_and_counts_the_rest(run, at):
+    nobody = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint32), CellRecords.none()
+    with LabelDraft(
+        at, parent=None, chain="annotations", round=0, stage="ingest", parameters={}
+    ) as draft:
+        for number in range(22):
+            draft.put(f"slide-{number}@0,0", AT, *nobody, 1)
+        ref = draft.commit()
+    _, out, _ = run("show", ref.digest)
+
+    assert "22 regions" in out
+    assert "and 2 more; --json lists all" in out
 
 
 def test_show_as_json_holds_regions_and_rounds(run, refs):

@@ -46,7 +46,8 @@ def test_no_boxes_give_an_empty_mask():
     classes, cells = rasterise(boxes(), (4, 7), ELLIPSE)
 
     assert classes.shape == cells.shape == (4, 7)
-    assert (classes.dtype, cells.dtype) == (np.uint8, np.uint32)
+    assert classes.dtype == np.uint8
+    assert cells.dtype == np.uint32
     assert not classes.any()
     assert not cells.any()
 
@@ -93,10 +94,16 @@ def test_two_boxes_in_one_place_share_it():
     assert abs(first - second) <= 1
 
 
-def test_more_cells_than_room_all_stay_present():
-    classes, cells = rasterise(boxes(*[[3, 3, 6, 6]] * 9), (10, 10), ELLIPSE)
+@pytest.mark.parametrize("n_cells", [9, 120])
+def test_more_cells_than_room_all_stay_present(n_cells):
+    classes, cells = rasterise(boxes(*[[3, 3, 6, 6]] * n_cells), (12, 12), ELLIPSE)
 
-    assert set(cells[classes == PixelClass.INNER]) == set(range(1, 10))
+    assert set(cells[classes == PixelClass.INNER]) == set(range(1, n_cells + 1))
+
+
+def test_more_cells_than_pixels_are_refused():
+    with pytest.raises(ValueError, match="5 boxes do not fit a mask of 2 x 2 pixels"):
+        rasterise(boxes(*[[0, 0, 2, 2]] * 5), (2, 2), ELLIPSE)
 
 
 @given(scenes())

@@ -23,7 +23,7 @@ def draw(*boxes):
     return rasterise(np.array(boxes, float).reshape(-1, 4), SHAPE, EllipseSettings())
 
 
-def a_round(human, before: CellRecords, previous: Previous, found, provenance):
+def a_round(human, before, previous, found, provenance):
     classes, _ = draw(*found)
     result = relabel(classes, (classes == 2) * np.float32(0.9), human, previous, MergeSettings())
     return result, next_records(result, before, AT, provenance)

@@ -51,11 +51,12 @@ class Versions:
         source = open_version(self.at, Ref(Kind.LABELS, version.info.human_source))
         records = version.records(self.first)
         human = HumanCells.select(
-            source.classes(self.first)[:],
-            source.cells(self.first)[:],
+            np.asarray(source.classes(self.first)[:]),
+            np.asarray(source.cells(self.first)[:]),
             records.cell_ids[records.is_human],
         )
-        previous = Previous(version.cells(self.first)[:], version.next_cell_id(self.first))
+        cells = np.asarray(version.cells(self.first)[:])
+        previous = Previous(cells, version.next_cell_id(self.first))
         predicted, _ = draw(found, self.shape)
         inner = (predicted == 2) * np.float32(0.75)
         result = relabel(predicted, inner, human, previous, MergeSettings())

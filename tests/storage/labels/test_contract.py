@@ -112,7 +112,7 @@ def test_a_persons_cell_that_moved_is_named(versions):
         put(versions, records=moved)
 
 
-def test_a_person_s_cell_that_lost_its_origin_is_named(versions):
+def test_a_persons_cell_that_lost_its_origin_is_named(versions):
     def forgotten(records):
         origins = records.origins.copy()
         origins[0] = 2
