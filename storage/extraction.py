@@ -214,15 +214,8 @@ def _blocks(
             part = Window(
                 source_columns.start, source_rows.start, source_columns.stop, source_rows.stop
             )
-            block = slide.read(part, downsample)
-            # Rounding can make a block of a large region one pixel larger or smaller.
-            short = (rows.stop - rows.start) - block.shape[0]
-            narrow = (columns.stop - columns.start) - block.shape[1]
-            if short > 0 or narrow > 0:
-                missing = ((0, max(0, short)), (0, max(0, narrow)), (0, 0))
-                block = np.pad(block, missing, mode="edge")
-            shape = np.s_[: rows.stop - rows.start, : columns.stop - columns.start]
-            yield rows.start, columns.start, block[shape]
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            yield rows.start, columns.start, slide.read(part, downsample, shape)
 
 
 def _centred_in(window: Window, cells: Annotations) -> Annotations:

@@ -53,8 +53,13 @@ class Slide(Protocol):
     """Micrometres per level-0 pixel."""
     level_downsamples: tuple[float, ...]
 
-    def read(self, window: Window, downsample: float) -> NDArray[np.uint8]:
-        """Return a window of level-0 pixels at a scale, (h, w, 3) RGB; white outside the slide."""
+    def read(
+        self, window: Window, downsample: float, shape: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return a window of level-0 pixels at a scale, (h, w, 3) RGB; white outside the slide.
+
+        `shape` fixes height and width where rounding must not: for pieces of a larger window.
+        """
         ...
 
     def overview(self, max_side_px: int) -> tuple[NDArray[np.uint8], float]:
@@ -100,7 +105,9 @@ class _Pyramid(ABC):
     def _pixels(self, level: int, window: Window) -> NDArray[np.uint8]:
         """Return pixels of a level; the window lies inside it."""
 
-    def read(self, window: Window, downsample: float) -> NDArray[np.uint8]:
+    def read(
+        self, window: Window, downsample: float, shape: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
         """Return a window of level-0 pixels at a scale, (h, w, 3) RGB; white outside the slide.
 
         Parameters
@@ -109,13 +116,15 @@ class _Pyramid(ABC):
             In level-0 pixels; it may reach beyond the slide.
         downsample : float
             Level-0 pixels per pixel of the result, at least 1.
+        shape : (int, int), optional
+            Height and width of the result; default: those of the window, rounded.
 
         Raises
         ------
         SlideError
             If the file is damaged there.
         """
-        height, width = working_size(window, downsample)
+        height, width = shape or working_size(window, downsample)
         level = choose_level(self.level_downsamples, downsample)
         source = level_window(window, self.level_downsamples[level])
         step = max(1, math.floor(BLOCK_PX * self.level_downsamples[level] / downsample))

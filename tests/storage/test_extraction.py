@@ -143,7 +143,7 @@ def test_the_arrays_are_sharded_zarr_with_checksums_of_the_chunks(tmp_path, cut)
     assert "bitshuffle" in metadata
 
 
-@pytest.mark.parametrize(("downsample", "tolerance"), [(2, 0), (3, 3)])
+@pytest.mark.parametrize(("downsample", "tolerance"), [(2, 0), (3, 3), (1.37, 3)])
 def test_large_windows_are_written_block_by_block(
     tmp_path, cut, monkeypatch, downsample, tolerance
 ):
@@ -203,10 +203,10 @@ def test_a_slide_that_breaks_half_way_leaves_nothing_behind(tmp_path, cut, monke
     a, b = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", [(0, 0, 9, 9)])
     read = ImageSlide.read
 
-    def breaks(self, window, downsample):
+    def breaks(self, window, downsample, shape=None):
         if self.name == "a.png" and window.x0:
             raise SlideError("a.png: broken")
-        return read(self, window, downsample)
+        return read(self, window, downsample, shape)
 
     monkeypatch.setattr(ImageSlide, "read", breaks)
     windows = [((x, 0, x + 200, 200), Role.POSITIVE) for x in (0, 200)]

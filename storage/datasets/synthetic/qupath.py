@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def write_geojson(
 ) -> None:
     """Write cells, as ellipses inscribed in their boxes (n, 4), and annotated windows."""
     cells = [_cell(one, box) for one, box in zip(ids, boxes, strict=True)]
-    rectangles = [_rectangle(f"{path.name}/{n}", window) for n, window in enumerate(windows)]
+    rectangles = [_rectangle(_uuid(f"{path.name}/{n}"), window) for n, window in enumerate(windows)]
     collection = {"type": "FeatureCollection", "features": rectangles + cells}
     path.write_text(json.dumps(collection, separators=(",", ":")))
 
@@ -49,6 +50,11 @@ def outline_of(box: NDArray[np.float64]) -> NDArray[np.float64]:
     turn = 2 * np.pi * np.arange(OUTLINE_POINTS) / OUTLINE_POINTS
     unit = np.column_stack([np.cos(turn), np.sin(turn)])
     return np.asarray((box[:2] + box[2:]) / 2 + unit * (box[2:] - box[:2]) / 2, np.float64)
+
+
+def _uuid(name: str) -> str:
+    """Return an id that follows from a name; QuPath takes UUIDs only."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"signetflow/{name}"))
 
 
 def _cell(one: str, box: NDArray[np.float64]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -124,6 +125,12 @@ def test_geojson_is_what_qupath_expects(tmp_path):
     assert feature["properties"]["classification"]["name"] == CELL == "Signet ring cell"
     ring = feature["geometry"]["coordinates"][0]
     assert ring[0] == ring[-1]
+
+
+def test_all_ids_of_a_made_slide_are_different_uuids(folder):
+    collection = json.loads((folder / "organ00-slide00-positive.geojson").read_text())
+    ids = [one["id"] for one in collection["features"]]
+    assert len({UUID(one) for one in ids}) == len(ids) > 1
 
 
 def feature(ring):
