@@ -75,7 +75,7 @@ def _meeting(
     kept = height > 0
     rows, mates, height = rows[kept], mates[kept], height[kept]
     width = _shared_side(query, other, rows, mates, 0)
-    kept = (width > 0) & (query.image[rows] == other.image[mates])
+    kept = width > 0
     return Meetings(rows[kept], mates[kept], width[kept] * height[kept])
 
 
@@ -94,7 +94,7 @@ def _near(query: Boxes, other: Boxes) -> Iterator[tuple[NDArray[np.int64], NDArr
         return
     left_most = min(query.xyxy[:, 0].min(), other.xyxy[:, 0].min())
     reach = max(query.xyxy[:, 2].max(), other.xyxy[:, 2].max()) - left_most
-    step = 1.01 * reach + 1  # a gap between images, wider than any rounding
+    step = 1.01 * reach + 1  # the gap keeps images apart, whatever is rounded
     place = other.xyxy[:, 0] - left_most + other.image * step
     order = np.argsort(place, kind="stable")
     place = place[order]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from models.metrics import pairs
 from models.metrics.pairs import Boxes, meetings
@@ -30,6 +31,14 @@ def test_every_pair_that_shares_area_is_found_and_no_other():
     dense = np.zeros_like(area)
     dense[found.query, found.other] = found.shared
     assert np.array_equal(dense, area)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_neighbouring_images_stay_apart_at_any_scale(scale):
+    tiles = np.array([[0.0, 0, 1, 1], [9, 0, 10, 1]] * 500) * scale
+    boxes = Boxes(tiles, np.arange(1000) // 2)
+    found = meetings(boxes, boxes)
+    assert found.query.tolist() == found.other.tolist() == list(range(1000))
 
 
 def test_no_boxes_meet_nothing():

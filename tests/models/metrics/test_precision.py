@@ -19,6 +19,11 @@ def test_average_precision_of_a_case_done_by_hand():
     assert average_precision([image()], 0.3) == pytest.approx((1 + 2 / 3) / 2)
 
 
+def test_precision_that_rises_later_counts_for_all_recall_before_it():
+    # False, found, found of two cells: precision reaches 2/3 at full recall.
+    assert average_precision([image(hits=(False, True, True))], 0.3) == pytest.approx(2 / 3)
+
+
 def test_a_perfect_detector_has_average_precision_one():
     assert average_precision([image(n_cells=3, hits=(True,) * 3)], 0.5) == 1
 
