@@ -52,6 +52,12 @@ class FrocCurve:
     score: NDArray[np.float64]
     """(k,) the threshold of the point."""
 
+    def corners(self) -> FrocCurve:
+        """Return the points at which recall rises, and the last: enough to draw or keep it."""
+        kept = np.diff(self.recall, prepend=-1.0) > 0
+        kept[-1:] = True
+        return FrocCurve(self.fps[kept], self.recall[kept], self.score[kept])
+
 
 def curve(evidence: Evidence) -> FrocCurve:
     """Return the whole curve; it begins with the surest detection, not at the origin."""

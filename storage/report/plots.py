@@ -94,7 +94,8 @@ def training_svg(plot: TrainingPlot, name: str) -> Markup:
         axes[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for one in axes:
             _plain(one)
-    text = f"Training of {plot.model}, {plot.stage}. Loss ends at {_last(plot.loss.y):.3f}"
+    stage = ARMS.get(plot.stage, plot.stage)
+    text = f"Training of {plot.model}, {stage}. Loss ends at {_last(plot.loss.y):.3f}"
     if plot.validation is not None:
         text += f", validation at {_last(plot.validation.y):.3f}"
     return inline(figure, name, f"{text}.")

@@ -92,6 +92,14 @@ def test_no_detection_at_all_has_no_recall():
     assert froc(evidence([], [3], [1]), (1, 2))[0] == 0
 
 
+def test_the_corners_of_a_curve_are_where_recall_rises():
+    rows = [(0.9, 0, True), (0.8, 0, False), (0.7, 0, True), (0.6, 0, False), (0.5, 0, False)]
+    corners = curve(evidence(rows, [4], [1])).corners()
+    assert corners.score.tolist() == [0.9, 0.7, 0.5]
+    assert corners.fps.tolist() == [0, 1, 3]
+    assert len(curve(evidence([], [4], [1])).corners().fps) == 0
+
+
 def test_the_curve_has_one_point_per_score():
     one = evidence([(0.9, 0, True), (0.5, 0, False), (0.5, 0, True), (0.2, 0, False)], [4], [2])
     points = curve(one)
