@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.annotations import Annotations, Role
-from models.errors import AnnotationError, InputError
+from models.errors import AnnotationError, ImageError, InputError
 from models.geometry.tiles import Window, plausible_mpp
 from storage.datasets.coco_document import (
     Document,
@@ -163,8 +163,12 @@ def _measured(
     path: Path, mpp: float | None, decoder: ImageDecoder
 ) -> tuple[tuple[int, int], float | None]:
     """Return width, height and pixel size of an image after decoding all of it, or of a slide."""
-    with open_slide(path, mpp, decoder=decoder) as slide:
-        return (slide.width, slide.height), slide.mpp
+    try:
+        with open_slide(path, mpp, decoder=decoder) as slide:
+            return (slide.width, slide.height), slide.mpp
+    except ImageError as error:
+        # The refusal names the file already.
+        raise ImageError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def _require_size(image: ImageEntry, size: tuple[int, int]) -> None:

@@ -73,7 +73,7 @@ class SlideFolderReader:
                     # A wrong --mpp is wrong for all of them, not a fault of this file.
                     if isinstance(error, WrongUseError):
                         raise
-                    yield RefusedItem(str(file), str(error))
+                    yield RefusedItem(str(file), str(error).removeprefix(f"{folder / file}: "))
 
     def _files(self) -> tuple[Path, list[Path]]:
         if self._path.is_file():

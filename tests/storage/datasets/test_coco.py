@@ -293,13 +293,13 @@ def test_a_truncated_image_is_refused_and_the_others_stay(dataset):
     (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:900])
     accepted, refused = read(folder)
     assert [one.name for one in accepted] == ["a"]
-    assert "damaged" in refused["b.png"]
+    assert refused["b.png"].startswith("it is damaged")
 
 
 def test_a_file_of_another_kind_is_refused(dataset):
     folder = dataset([image(file_name="a.tiff")])
     (folder / "a.tiff").write_text("no slide")
-    assert "a.tiff" in why_refused(folder)
+    assert why_refused(folder).startswith("no slide that can be read")
 
 
 @pytest.mark.parametrize("stated", [{"width": 20}, {"height": None}, {"width": [40]}])
