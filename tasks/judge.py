@@ -42,6 +42,7 @@ def judge(
         "churn": _number(verdict.churn),
         "relative_area": _number(verdict.relative_area),
         "inner_px": sum(change.inner_after for change in changes),
+        "n_pseudo_before": sum(change.pseudo_before for change in changes),
         "n_pseudo": sum(len(change.pseudo_areas) for change in changes),
         "n_human": sum(len(change.human_areas) for change in changes),
         "goes_on": verdict.goes_on,

@@ -46,10 +46,10 @@ def report(
     `settings` is the whole configuration as canonical JSON: it is shown, and kept beside the page.
     """
     from storage.report.page import build_page
-    from tasks.page import report_data
+    from tasks.page import Asked, report_data
 
     rows = [row for arm in inputs.arms for row in _rows(work.at, arm, candidate_floor)]
-    data = report_data(work, inputs, rows, evaluation, json.loads(settings))
+    data = report_data(work.at, inputs, rows, Asked(json.loads(settings), evaluation))
     with draft(work.at, Kind.REPORT) as artefact:
         table = {"rows": [_public(row) for row in data.rows]}
         (artefact.path / TABLE).write_text(json.dumps(table, indent=1, allow_nan=False))

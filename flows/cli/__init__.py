@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # numpy's BLAS only meets small matrices here; its threads would wait for each other and for
+    # torch's on a busy machine. Read when numpy is imported, which nothing above does.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         result = app(words, standalone_mode=False)
     except SignetflowError as error:

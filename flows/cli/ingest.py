@@ -319,7 +319,7 @@ def _next(summary: IngestSummary, chosen: _Choice) -> str:
     return f"signetflow run {NEXT_PRESET} --set dataset={summary.name}{where}"
 
 
-NEXT_PRESET = "cpu"
+NEXT_PRESET = "images-cpu"
 """The preset for a user's own data on any machine."""
 
 

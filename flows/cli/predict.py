@@ -1,12 +1,47 @@
-"""``signetflow predict``."""
+"""``signetflow predict``: cells on slides and images, by a stored checkpoint."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003  # typer reads it at run time
+from typing import Annotated
 
-if TYPE_CHECKING:
-    import typer
+import typer
+
+from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
+    app.command("predict")(predict)
+
+
+def predict(
+    images: Annotated[
+        list[Path], typer.Argument(help="Slides or images.", exists=True, dir_okay=False)
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for one GeoJSON per image.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="First letters of a checkpoint in the workspace, from the table.")
+    ],
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel, where a file does not say.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Find cells on slides or images and write them as GeoJSON that QuPath opens.
+
+    The checkpoint's own settings decide scale, windows and candidate floor.
+    """
+    from flows.cli.running import workspace_at
+    from flows.predict import predict_files
+
+    at = workspace_at(workspace)
+    with progress("predicting") as advance:
+        written = predict_files(at, checkpoint, images, output, mpp=mpp, progress=advance)
+    if as_json:
+        write_json({"files": [{"path": str(path), "n_cells": n} for path, n in written.items()]})
+        return
+    for path, n_cells in written.items():
+        say(f"{path}: {n_cells} cells")

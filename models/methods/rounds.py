@@ -32,6 +32,8 @@ class RegionChange:
     """Pixels that are a cell in either version."""
     changed: int
     """Pixels that are a cell in one version only."""
+    pseudo_before: int
+    """Cells that nobody drew, before."""
     pseudo_areas: NDArray[np.float64]
     """(n,) area of each cell that nobody drew, after."""
     human_areas: NDArray[np.float64]
@@ -58,6 +60,7 @@ class RegionChange:
             after.pseudo_inner(human_ids),
             int(np.count_nonzero(was | now)),
             int(np.count_nonzero(was ^ now)),
+            int(np.setdiff1d(before.cells, np.append(human_ids, 0)).size),
             areas[~is_human].astype(np.float64),
             areas[is_human].astype(np.float64),
         )

@@ -1,0 +1,109 @@
+"""An embedded Prefect server: for one command, on loopback, gone when the command is gone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from models.errors import WorkspaceError
+from storage.ledger import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storage.layout import Workspace
+
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 10
+# Prefect's own ephemeral server outlives a parent that is killed. This launcher asks the kernel to
+# kill the server with us (PR_SET_PDEATHSIG is 1), then becomes the server.
+LAUNCHER = (
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+@contextmanager
+def prefect_server(at: Workspace) -> Iterator[str]:
+    """Yield the address of a Prefect API: the one that is set up, or one of our own.
+
+    The environment is set for Prefect, which must not have been imported before.
+
+    Raises
+    ------
+    WorkspaceError
+        If the server does not start.
+    """
+    known = os.environ.get("PREFECT_API_URL")
+    if known:
+        yield known
+        return
+    os.environ["PREFECT_HOME"] = str(at.prefect_home.absolute())
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # Two first starts on one home would both migrate its database; one of them would fail.
+    with exclusive(at.prefect_home / "start.lock"):
+        port = _free_port()
+        log = at.prefect_home / "server.log"
+        process = _started(port, log)
+        url = f"http://127.0.0.1:{port}/api"
+        _wait_until_healthy(url, process, log)
+    os.environ["PREFECT_API_URL"] = url
+    try:
+        yield url
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _started(port: int, log: Path) -> subprocess.Popen[bytes]:
+    server = [
+        "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+        "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on",
+    ]  # fmt: skip
+    settings = {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    with log.open("ab") as stream:
+        return subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed command
+            [sys.executable, "-c", LAUNCHER, *server],
+            env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+        )  # fmt: skip
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2):  # noqa: S310  # http, ours
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    process.kill()
+    raise WorkspaceError(
+        f"the embedded Prefect server did not start within {START_TIMEOUT_S} s; {log} says why. "
+        f"Mend that, or set PREFECT_API_URL to a server that runs."
+    )
