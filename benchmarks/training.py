@@ -139,7 +139,7 @@ def main(argv: list[str]) -> int:
     ]
     ratio = statistics.median(without / with_ for without, with_ in pairs)
     result = {
-        "benchmark": "training",
+        "figure": "training loop, of a bare loop on one batch in memory",
         "device": runtime.device,
         "threads": runtime.threads,
         "batch": asked.batch,
