@@ -7,12 +7,15 @@ import shutil
 import socket
 import time
 from importlib import metadata
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flows.cli import doctor, main
 from storage.layout import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TORCH = {"torch": "2.14.1", "torchvision": "0.29.2", "card": None, "memory": None}
 

@@ -141,6 +141,22 @@ def test_a_parent_run_that_the_server_lost_is_made_again_with_the_next_round(sto
     assert len(story.nested) == 1
 
 
+def test_a_run_that_is_announced_anew_keeps_its_first_parameters_and_gains_new_ones(story):
+    story.post(story.announced())
+    deliver(story.at)
+    story.post(story.announced(config={"mode": "easy", "fold": 1}, tags={"seed": 7}))
+    assert deliver(story.at) == Delivery(1, 0, "")
+    run = story.parent
+    assert (run.data.params["mode"], run.data.params["fold"]) == ("hard", "1")
+    assert run.data.tags["seed"] == "7"
+
+
+def test_a_slug_may_hold_what_a_file_name_may_not(story, checkpoint):
+    story.post(story.announced(), story.round("hard/0: 50%.unet", checkpoint=str(checkpoint)))
+    assert deliver(story.at) == Delivery(2, 0, "")
+    assert len(story.nested[0].outputs.model_outputs) == 1
+
+
 def test_a_round_of_a_run_that_nobody_announced_waits(story):
     story.post(story.round())
     assert "was never announced" in deliver(story.at).problem

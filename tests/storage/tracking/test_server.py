@@ -30,7 +30,7 @@ def server(folder, port):
             command, stdout=log, stderr=log, start_new_session=True, cwd=folder
         )
         try:
-            give_up = time.monotonic() + 120
+            give_up = time.monotonic() + 200
             while problem_reaching(f"http://127.0.0.1:{port}"):
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < give_up, (folder / "log").read_text()
