@@ -5,17 +5,21 @@ All coordinates are level-0 pixels of the slide or image.
 
 from __future__ import annotations
 
-import json
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 
 from models.annotations import Origin
-from models.errors import WorkspaceError, WrongUseError
-from models.geometry.rings import crosses_itself, ellipse_ring, ring_area, untouching
+from models.geometry.rings import ring_area
+from storage.geojson import (
+    drawable,
+    feature,
+    geojson_name,
+    new_file,
+    write_features,
+    write_list,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from storage.labels.store import LabelVersion
 
 COCO_FILE = "annotations_coco.json"
-_NAMESPACE = uuid.UUID("8a1bd0c7-5d3e-5f0b-9a52-3f2f6f0f6c11")
 _COLOURS = {
     Origin.HUMAN: [0, 160, 0],
     Origin.WEAK: [0, 120, 220],
@@ -77,9 +80,9 @@ def export_geojson(
     """
     n_cells, done, files = 0, 0, []
     for slide, region_ids in _slides(version).items():
-        path = _new_file(folder, f"{quote(slide, safe=' @,-_.()')}.geojson")
+        path = new_file(folder, geojson_name(slide))
         features = (_feature(version, cell) for one in region_ids for cell in _cells(version, one))
-        n_cells += _write_list(path, {"type": "FeatureCollection"}, "features", features)
+        n_cells += write_features(path, features)
         files.append(path)
         done += len(region_ids)
         if progress:
@@ -99,7 +102,7 @@ def export_coco(
     WrongUseError
         If the file is already there.
     """
-    path = _new_file(folder, COCO_FILE)
+    path = new_file(folder, COCO_FILE)
     slides = _slides(version)
     images = [_image(version, number, slide, slides[slide])
               for number, slide in enumerate(slides, start=1)]  # fmt: skip
@@ -123,7 +126,7 @@ def export_coco(
             if progress:
                 progress(done, len(regions))
 
-    return Exported((path,), _write_list(path, head, "annotations", annotations()))
+    return Exported((path,), write_list(path, head, "annotations", annotations()))
 
 
 def _slides(version: LabelVersion) -> dict[str, list[str]]:
@@ -132,37 +135,6 @@ def _slides(version: LabelVersion) -> dict[str, list[str]]:
     for region_id in version.region_ids:
         slides.setdefault(region_id.rpartition("@")[0] or region_id, []).append(region_id)
     return slides
-
-
-def _new_file(folder: Path, name: str) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    if (folder / name).exists():
-        raise WrongUseError(f"{folder / name} is already there. Give another --output, or move it.")
-    return folder / name
-
-
-def _write_list(path: Path, head: dict[str, Any], key: str, entries: Iterator[Any]) -> int:
-    """Write a JSON object with one long list, entry by entry; return how many there were."""
-    pending = path.with_name(f".{path.name}.part")
-    count = 0
-    try:
-        with pending.open("w") as stream:
-            stream.write(json.dumps(head, allow_nan=False)[:-1] + f', "{key}": [')
-            for count, entry in enumerate(entries, start=1):
-                stream.write(",\n" if count > 1 else "\n")
-                stream.write(json.dumps(entry, allow_nan=False))
-            stream.write("\n]}\n")
-        pending.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return count
-
-
-def _unwritable(path: Path, error: OSError) -> WorkspaceError:
-    return WorkspaceError(f"{path}: cannot be written ({error.strerror}). Give another --output.")
 
 
 def _cells(version: LabelVersion, region_id: str) -> Iterator[_Cell]:
@@ -185,41 +157,32 @@ def _cells(version: LabelVersion, region_id: str) -> Iterator[_Cell]:
 
 
 def _ring(records: CellRecords, row: int) -> NDArray[np.float64]:
-    ring = untouching(np.round(records.polygons[row], 2))
-    usable = len(ring) >= 3 and ring_area(ring) > 0
-    # Outlines of pixels never cross themselves; what a person drew may.
-    if usable and (records.origins[row] == Origin.PSEUDO or not crosses_itself(ring)):
-        return ring
-    return np.round(ellipse_ring(records.boxes[row]), 2)
+    of_pixels = bool(records.origins[row] == Origin.PSEUDO)
+    return drawable(records.polygons[row], records.boxes[row], of_pixels=of_pixels)
 
 
 def _feature(version: LabelVersion, cell: _Cell) -> dict[str, Any]:
     # A person's cell is the same in every chain; ids of found cells count within one.
     chain = "" if cell.origin == Origin.HUMAN else version.info.chain
     name = f"{chain}/{cell.region_id}/{cell.cell_id}"
-    closed = [*cell.ring.tolist(), cell.ring[0].tolist()]
     measurements: dict[str, float] = {"round": cell.round, "votes": cell.votes}
     if cell.score is not None:
         measurements["score"] = cell.score
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, name)),
-        "geometry": {"type": "Polygon", "coordinates": [closed]},
-        "properties": {
-            "objectType": "annotation",
-            "classification": {"name": cell.origin.name.lower(), "color": _COLOURS[cell.origin]},
-            "measurements": measurements,
-            "metadata": {
-                "version": version.info.digest,
-                "region": cell.region_id,
-                "cell_id": str(cell.cell_id),
-                "origin": cell.origin.name.lower(),
-                "annotation_id": cell.annotation_id,
-                "stage": cell.stage,
-                "checkpoint": cell.checkpoint,
-            },
+    properties = {
+        "objectType": "annotation",
+        "classification": {"name": cell.origin.name.lower(), "color": _COLOURS[cell.origin]},
+        "measurements": measurements,
+        "metadata": {
+            "version": version.info.digest,
+            "region": cell.region_id,
+            "cell_id": str(cell.cell_id),
+            "origin": cell.origin.name.lower(),
+            "annotation_id": cell.annotation_id,
+            "stage": cell.stage,
+            "checkpoint": cell.checkpoint,
         },
     }
+    return feature(name, cell.ring, properties)
 
 
 def _image(version: LabelVersion, number: int, slide: str, region_ids: list[str]) -> dict[str, Any]:
