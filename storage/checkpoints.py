@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.errors import NotFoundError, WrongUseError
 from storage.artefacts import canonical_json, commit, draft, opened
 from storage.layout import Kind, Ref, Workspace
 
@@ -27,6 +28,30 @@ def save_checkpoint(at: Workspace, state: dict[str, Tensor], card: dict[str, Any
         save_file({name: t.contiguous() for name, t in state.items()}, work.path / WEIGHTS)
         (work.path / CARD).write_text(canonical_json(card))
         return commit(at, Kind.CHECKPOINT, work)
+
+
+def find_checkpoint(at: Workspace, text: str) -> Ref:
+    """Return the checkpoint whose digest begins so.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    WrongUseError
+        If several begin like that.
+    """
+    folder = at.root / Kind.CHECKPOINT
+    found = sorted(path.parent.name for path in folder.glob(f"[0-9a-f]*/{CARD}"))
+    matching = [digest for digest in found if digest.startswith(text)] if text else []
+    if not matching:
+        raise NotFoundError(
+            f"{at.root}: no checkpoint begins with {text!r} among {len(found)}. The table of "
+            f"signetflow report --json names the checkpoint of each row."
+        )
+    if len(matching) > 1:
+        short = ", ".join(digest[: len(text) + 4] for digest in matching[:3])
+        raise WrongUseError(f"{len(matching)} checkpoints begin with {text}: {short}; give more.")
+    return Ref(Kind.CHECKPOINT, matching[0])
 
 
 def load_state(at: Workspace, ref: Ref) -> dict[str, Tensor]:

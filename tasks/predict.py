@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.annotations import Detections, PixelClass, Polygons
+from models.annotations import PixelClass
 from storage.layout import Kind, Ref
 from tasks.network import DetectorRecipe, load_detector
 from tasks.stage import Work, stage
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from models.merging.settings import MergeSettings
     from models.methods.detector import Found
     from storage.detections import FoundMasks
-    from storage.regions import RegionInfo
     from tasks.trial import Selection
 
 
@@ -46,20 +45,10 @@ def predict(
             work.progress(done, len(chosen))
             found = ready.find(RegionBlocks(source, info))
             kept = _masks(found, masks) if masks else None
-            draft.put(info.region_id, _in_level0(found, info), kept)
+            draft.put(info.region_id, found.in_level0(info.placement), kept)
     if artefact.ref is None:
         raise AssertionError("a draft that was left without an error is committed")
     return artefact.ref
-
-
-def _in_level0(found: Found, info: RegionInfo) -> Detections:
-    cells, placement = found.cells, info.placement
-    points = placement.to_level0(cells.polygons.values)
-    return Detections(
-        placement.boxes_to_level0(cells.boxes),
-        np.asarray(cells.scores, np.float64),
-        Polygons(points, cells.polygons.offsets),
-    )
 
 
 def _masks(found: Found, settings: MergeSettings) -> FoundMasks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  # typer reads it at run time
+from pathlib import Path  # typer reads it at run time
 from typing import Annotated
 
 import typer
@@ -24,7 +24,8 @@ def predict(
         str, typer.Option(help="First letters of a checkpoint in the workspace, from the table.")
     ],
     mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel, where a file does not say.")
+        float | None,
+        typer.Option(help="Micrometres per pixel of all files, in place of what they say."),
     ] = None,
     workspace: WorkspaceOption = None,
     *,

@@ -58,6 +58,10 @@ class Window:
         x1 = max(x0, min(self.x1, other.x1))
         return Window(x0, y0, x1, max(y0, min(self.y1, other.y1)))
 
+    def grown(self, by_px: int) -> Window:
+        """Return the rectangle with each side moved outwards, or inwards by a negative number."""
+        return Window(self.x0 - by_px, self.y0 - by_px, self.x1 + by_px, self.y1 + by_px)
+
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Return which of the points (n, 2) ``x, y`` lie inside, (n,)."""
         xy = np.asarray(points, np.float64).reshape(-1, 2)

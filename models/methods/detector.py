@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.annotations import Detections, Polygons
 from models.instances.find import Instances, find_instances
 from models.prediction.windows import predict
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from models.geometry.tiles import Placement
     from models.instances.settings import InstanceSettings
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
@@ -27,6 +29,15 @@ class Found:
     probabilities: NDArray[np.float32]
     """(3, h, w) of background, edge and inner; they sum to 1."""
     cells: Instances
+
+    def in_level0(self, placement: Placement) -> Detections:
+        """Return the cells in level-0 pixels, given where the region lies."""
+        polygons = self.cells.polygons
+        return Detections(
+            placement.boxes_to_level0(self.cells.boxes),
+            np.asarray(self.cells.scores, np.float64),
+            Polygons(placement.to_level0(polygons.values), polygons.offsets),
+        )
 
 
 @dataclass(frozen=True, slots=True)

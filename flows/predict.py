@@ -1,0 +1,77 @@
+"""Cells on slides and images by a stored checkpoint, without a run: nothing is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.errors import WrongUseError
+from storage.checkpoints import find_checkpoint
+from storage.geojson import geojson_name, new_file
+from tasks.find import load_finder, survey, write_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from storage.layout import Workspace
+
+
+def predict_files(
+    at: Workspace,
+    checkpoint_prefix: str,
+    images: Sequence[Path],
+    output: Path,
+    *,
+    mpp: float | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[Path, int]:
+    """Write one GeoJSON file per slide or image and return how many cells each of them holds.
+
+    Every file is opened, and every name checked, before the network looks at the first.
+
+    Parameters
+    ----------
+    at, checkpoint_prefix
+        The workspace, and the first digits of a checkpoint in it.
+    images, output
+        Slides or images, and the folder to write to.
+    mpp
+        Micrometres per pixel of all of them, in place of what the files say.
+    progress
+        Called with the number of blocks done and their total.
+
+    Raises
+    ------
+    WrongUseError
+        If a result is already there, or two would have one name.
+    InputError
+        If a file is no slide or image, or coarser than what the network was trained on.
+    """
+    checkpoint = find_checkpoint(at, checkpoint_prefix)
+    targets = _targets(images, output)
+    finder = load_finder(at, checkpoint)
+    surveys = {path: survey(finder, path, mpp) for path in images}
+    total = sum(len(one.blocks) for one in surveys.values())
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return {
+        target: write_found(finder, surveys[path], target, advance)
+        for path, target in targets.items()
+    }
+
+
+def _targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
+    by_name: dict[str, Path] = {}
+    for path in images:
+        other = by_name.setdefault(path.name, path)
+        if other != path:
+            raise WrongUseError(
+                f"{other} and {path} have one name, so would their results. Run the command for "
+                f"each folder with an --output of its own."
+            )
+    return {path: new_file(output, geojson_name(name)) for name, path in by_name.items()}
