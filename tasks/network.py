@@ -49,8 +49,9 @@ def load_detector(at: Workspace, recipe: DetectorRecipe, checkpoint: Ref) -> Det
     import torch
 
     from models.methods.detector import Detector
+    from models.prediction.frozen import freeze
 
     torch.set_num_threads(recipe.runtime.threads)
-    network = load_network(at, recipe, checkpoint).to(recipe.runtime.device).eval()
+    network = freeze(load_network(at, recipe, checkpoint), recipe.runtime)
     settings = recipe.settings
     return Detector(network, settings.windows, settings.instances, recipe.runtime)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from models.methods.detector import Detector
 from models.metrics.detection import evaluate
 from models.metrics.matching import ImageCells
+from models.prediction.frozen import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,9 @@ class Validation:
 
     def __call__(self, network: nn.Module, _epoch: int) -> dict[str, float]:
         """Return the validation FROC as `selection`, with recall and false positives."""
-        detector = Detector(network, self.windows, self.instances, self.runtime)
+        # Frozen once here, not once for each region.
+        frozen = freeze(network, self.runtime)
+        detector = Detector(frozen, self.windows, self.instances, self.runtime)
         images = [_seen(region, detector) for region in self.regions]
         without_interval = self.evaluation.model_copy(update={"bootstrap": 0})
         result = evaluate(images, without_interval)
