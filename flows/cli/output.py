@@ -25,6 +25,9 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON object on stdout; logs on stderr.")
 ]
 
+UNCUT = 10_000
+"""Columns; tables take only as many as they need."""
+
 Advance = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
@@ -80,20 +83,29 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table for people on stdout."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    grid = Table(title=title, title_justify="left")
+    # Names come from files and people: as `Text`, square brackets in them are no markup.
+    grid = Table(title=Text(title), title_justify="left")
     for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right")
+        grid.add_column(Text(column), justify="left" if index == 0 else "right")
     for row in rows:
-        grid.add_row(*row)
-    Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty()).print(grid)
+        grid.add_row(*map(Text, row))
+    # Only a terminal has a width; in a file or a pipe nothing is cut off.
+    width = None if sys.stdout.isatty() else UNCUT
+    Console(file=sys.stdout, width=width).print(grid)
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+    del done, total
 
 
 @contextmanager
 def progress(description: str) -> Iterator[Advance]:
     """Yield a function to call with (done, total); a bar with ETA on a terminal, else silent."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
