@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.arms import run_arms
@@ -11,7 +12,6 @@ from models.runtime import Runtime, resolve
 from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
 from storage.datasets.splits import Part
-from storage.layout import Ref, Workspace
 from tasks.evaluate import evaluate
 from tasks.evidence import ArmEvidence, RoundEvidence
 from tasks.ingest import annotate, extract
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from flows.config import RetrainConfig
     from models.networks.settings import NetworkSettings
+    from storage.layout import Ref, Workspace
 
 
 def open_run(config: RetrainConfig, at: Workspace, *, planning: bool = False) -> Run:
@@ -58,7 +59,7 @@ class Conductor:
         evidence: list[ArmEvidence] = []
         for trial in self.trials():
             bench = Bench(run, config, trial, regions, annotated, self._recipes())
-            results = run_arms(bench, lambda result: self._told(bench, result))
+            results = run_arms(bench, partial(self._told, bench))
             evidence += [self._evaluated(bench, result) for result in results]
         inputs = ReportInputs(self.dataset, regions, annotated, tuple(evidence))
         settings = canonical_json(config.model_dump(mode="json"))

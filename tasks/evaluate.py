@@ -44,7 +44,7 @@ def evaluate(
 def images_by_truth(
     source: Regions, found: StoredDetections, chosen: tuple[RegionInfo, ...]
 ) -> dict[str, list[ImageCells]]:
-    """Return what is known and found, by ``partial`` and, where every image has it, ``complete``."""
+    """Return what is known and found as ``partial`` and, where every image has it, ``complete``."""
     images = {"partial": [_partial(source, found, info) for info in chosen]}
     if all(info.complete for info in chosen if info.role == Role.POSITIVE):
         images["complete"] = [_complete(source, found, info) for info in chosen]

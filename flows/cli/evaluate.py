@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  # typer reads it at run time
+from pathlib import Path  # typer reads it at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
-def evaluate(  # noqa: PLR0913  # one argument per option
+def evaluate(  # one argument per option
     truth: Annotated[
         Path,
         typer.Option(

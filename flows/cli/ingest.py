@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path  # noqa: TC003  # typer reads the annotations when it runs
+from pathlib import Path  # typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(kinds, name="ingest")
 
 
-def coco(  # noqa: PLR0913  # one per option
+def coco(  # one per option
     path: Annotated[
         Path,
         typer.Argument(
@@ -134,7 +134,7 @@ def coco(  # noqa: PLR0913  # one per option
     return _ingest(reader, chosen)
 
 
-def slides(  # noqa: PLR0913  # one per option
+def slides(  # one per option
     path: Annotated[Path, typer.Argument(help="Slide or image, or a folder of them.")],
     role: Annotated[
         Literal["negative", "unlabelled"],
@@ -165,7 +165,7 @@ def slides(  # noqa: PLR0913  # one per option
     return _ingest(reader, chosen)
 
 
-def synthetic(  # noqa: PLR0913  # one per option
+def synthetic(  # one per option
     path: Annotated[Path, typer.Argument(help="Folder that holds a made-up dataset.")],
     name: NameOption = None,
     hide: HideOption = 0.0,

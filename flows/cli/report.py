@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  # typer reads it at run time
+from pathlib import Path  # typer reads it at run time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +12,8 @@ from flows.cli.run import show_result
 from models.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from storage.ledger import RunRecord
     from storage.layout import Workspace
+    from storage.ledger import RunRecord
 
 
 def register(app: typer.Typer) -> None:

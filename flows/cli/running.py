@@ -85,7 +85,7 @@ def link_report(at: Workspace, run_id: str, report: Ref) -> None:
 
 @contextmanager
 def _watched(plan: Plan) -> Iterator[None]:
-    """Show how far the run is: a bar with ETA on a terminal, a line per finished stage elsewhere."""
+    """Show how far the run is: a bar with ETA on a terminal, else a line per finished stage."""
     from tasks.stage import observer
 
     watcher = _Bar(plan) if sys.stderr.isatty() else _Lines(len(plan.pending))
