@@ -76,6 +76,8 @@ def _find_seeds(
     core = inner > edge
     core &= inner >= settings.candidate_floor
     core &= foreground
+    if not core.any():
+        return np.zeros(core.shape, np.int32), 0
     n_labels, found, stats, _ = cv2.connectedComponentsWithStats(
         core.view(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )

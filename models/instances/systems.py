@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Solver = Callable[[NDArray[np.float64]], NDArray[Any]]
 
-WIDEST_BAND = 300
+WIDEST_BAND = 150
 """Above this a general sparse factorisation needs less memory and time than a band."""
 COLUMNS_AT_ONCE = 32
 """Seeds solved for together; bounds the memory of a component with a thousand seeds."""
