@@ -1,0 +1,116 @@
+"""Help, settings and plans answer at once: what is heavy is imported where it is needed."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "segmentation_models_pytorch", "timm", "mlflow", "zarr", "prefect", "dask")
+HELP_LIMIT_S = 1.5
+"""Three times what is promised: the machine that tests is rarely idle."""
+
+ALL_HELP = """
+import contextlib, io, json, sys
+from typer.main import get_command
+from flows.cli import app, main
+
+def walk(command, path=()):
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from walk(inner, (*path, name))
+
+answers = {}
+for path in walk(get_command(app)):
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        code = main([*path, "--help"])
+    heavy = [name for name in sys.argv[1:] if name in sys.modules]
+    answers[" ".join(path)] = [code, text.getvalue(), heavy]
+print(json.dumps(answers))
+"""
+ALL_SETTINGS = """
+import importlib, sys
+for name in sys.stdin.read().split():
+    importlib.import_module(name)
+    heavy = [module for module in sys.argv[1:] if module in sys.modules]
+    if heavy:
+        sys.exit(f"{name} imports {heavy}")
+"""
+
+
+def python(code, *words, text=""):
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        input=text, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def answers():
+    done = python(ALL_HELP, *HEAVY)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_command_has_help_that_teaches(answers):
+    promised = ["demo", "ingest", "run", "plan", "status", "labels", "evaluate", "predict",
+                "report", "doctor"]  # fmt: skip
+    assert set(promised) <= set(answers)
+    for command, (code, text, _) in answers.items():
+        assert code == 0, command
+        assert "--help" in text, command
+        assert len(text.splitlines()) > 6, command
+
+
+def test_no_help_imports_what_is_heavy(answers):
+    assert {command: heavy for command, (_, _, heavy) in answers.items() if heavy} == {}
+
+
+def test_every_settings_module_is_light():
+    files = [
+        path
+        for folder in ("models", "storage", "flows", "tasks")
+        for path in (ROOT / folder).rglob("*settings.py")
+    ]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
+    assert "models.training.settings" in names
+    done = python(ALL_SETTINGS, *HEAVY, text="\n".join([*names, "flows.config"]))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_check_for_heavy_imports_sees_one():
+    assert python(ALL_SETTINGS, *HEAVY, text="storage.arrays").stderr.startswith("storage.arrays")
+
+
+def test_a_plan_of_an_unknown_dataset_answers_without_what_is_heavy(tmp_path):
+    code = (
+        "import sys; from flows.cli import main;"
+        "code = main(['plan', 'tiny', '--json', '--workspace', sys.argv[1]]);"
+        "sys.exit(str([m for m in sys.argv[2:] if m in sys.modules]) if code == 2 else 'ran')"
+    )
+    done = python(code, str(tmp_path), *HEAVY)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert "error" in json.loads(done.stdout)
+
+
+def test_help_answers_at_once():
+    command = [sys.executable, "-m", "flows.cli", "--help"]
+    fastest = min(_cpu_seconds(command) for _ in range(3))
+    assert fastest < HELP_LIMIT_S
+
+
+def _cpu_seconds(command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=ROOT, env=_uncovered(), check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def _uncovered():
+    """Return the environment without the measurement of coverage, which is slow to start."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
