@@ -52,7 +52,7 @@ def find_instances(
     """
     inner, edge = (np.ascontiguousarray(p, np.float32) for p in (inner, edge))
     foreground = inner + edge > settings.candidate_floor
-    seeds, n_cells = _find_seeds(inner, edge, foreground, settings)
+    seeds, n_cells = find_seeds(inner, edge, foreground, settings)
     if n_cells == 0:
         cells = np.zeros(inner.shape, np.uint32)
     else:
@@ -66,13 +66,30 @@ def find_instances(
     )
 
 
-def _find_seeds(
+def find_seeds(
     inner: NDArray[np.float32],
     edge: NDArray[np.float32],
     foreground: NDArray[np.bool_],
     settings: InstanceSettings,
 ) -> tuple[NDArray[np.int32], int]:
-    """Return the seeds, numbered from 1 in reading order, and how many there are."""
+    """Return the seeds of cells and how many there are.
+
+    Parameters
+    ----------
+    inner, edge : (h, w) float32
+        Class probabilities, 0 to 1.
+    foreground : (h, w) bool
+        Candidate pixels.
+    settings : InstanceSettings
+        Candidate floor and smallest seed.
+
+    Returns
+    -------
+    seeds : (h, w) int32
+        4-connected sets of candidates that are more inner than edge, numbered from 1 in reading
+        order; 0 elsewhere.
+    n_seeds : int
+    """
     core = inner > edge
     core &= inner >= settings.candidate_floor
     core &= foreground

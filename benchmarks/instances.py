@@ -1,0 +1,66 @@
+"""Probability maps to cells, against scikit-image's random walker on the whole image.
+
+Run with ``python -m benchmarks.instances``.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from skimage.segmentation import random_walker
+
+from benchmarks.seeded_maps import LARGE, SMALL, draw_map
+from models.instances.find import find_instances, find_seeds
+from models.instances.settings import InstanceSettings
+from models.instances.walker import grow_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 7
+"""Of ours; the whole-image walker, seconds long, runs once."""
+TARGETS = {"ratio_large": 40.0, "agreement": 0.97, "seconds_with_outlines": 0.3}
+
+
+def measure() -> list[dict[str, float | str]]:
+    """Return times, ratio and agreement for both shipped maps."""
+    return [_measure_map(*SMALL), _measure_map(*LARGE)]
+
+
+def _measure_map(side_px: int, n_cells: int) -> dict[str, float | str]:
+    settings = InstanceSettings()
+    drawn = draw_map(side_px, n_cells)
+    foreground = drawn.inner + drawn.edge > settings.candidate_floor
+    seeds, n_seeds = find_seeds(drawn.inner, drawn.edge, foreground, settings)
+    data = drawn.inner - drawn.edge
+    labels = np.where(foreground, seeds, -1)
+    whole_s, expected = _seconds(lambda: random_walker(data, labels, settings.beta, mode="bf"))
+    first_s, grown = _seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta))
+    walker_s, all_s = [first_s], []
+    for _ in range(ROUNDS):
+        walker_s.append(_seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta))[0])
+        all_s.append(_seconds(lambda: find_instances(drawn.inner, drawn.edge, settings))[0])
+    return {
+        "figure": f"instances, {side_px} x {side_px}, {n_seeds} cells",
+        "agreement": float((grown == expected)[foreground].mean()),
+        "ratio": whole_s / statistics.median(walker_s),
+        "whole_image_s": whole_s,
+        "walker_s": statistics.median(walker_s),
+        "first_walker_s": first_s,
+        "with_outlines_s": statistics.median(all_s),
+    }
+
+
+def _seconds(action: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+if __name__ == "__main__":
+    json.dump({"targets": TARGETS, "maps": measure()}, sys.stdout, indent=2)
