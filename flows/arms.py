@@ -96,4 +96,9 @@ def side_by_side(bench: Bench, work: Callable[[str], T], models: list[str]) -> l
     with ThreadPoolExecutor(len(models)) as pool:
         # Prefect finds its flow run, and the progress bar its observer, in the context.
         futures = [pool.submit(contextvars.copy_context().run, work, model) for model in models]
-        return [future.result() for future in futures]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            # The pool waits for its threads: Ctrl-C must not wait for a training to end.
+            bench.run.stopped.set()
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 10
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 # Prefect's own ephemeral server outlives a parent that is killed. This launcher asks the kernel to
 # kill the server with us (PR_SET_PDEATHSIG is 1), then becomes the server.
 LAUNCHER = (
@@ -42,6 +44,9 @@ def prefect_server(at: Workspace) -> Iterator[str]:
     WorkspaceError
         If the server does not start.
     """
+    for name in RUN_LOGGERS:
+        # To the server only: Prefect would print a page of trace where the command says a line.
+        logging.getLogger(name).propagate = False
     known = os.environ.get("PREFECT_API_URL")
     if known:
         yield known
@@ -59,6 +64,8 @@ def prefect_server(at: Workspace) -> Iterator[str]:
     try:
         yield url
     finally:
+        for handler in [one for name in RUN_LOGGERS for one in logging.getLogger(name).handlers]:
+            handler.flush()
         del os.environ["PREFECT_API_URL"]
         process.terminate()
         try:
@@ -91,6 +98,8 @@ def _started(port: int, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed command
             [sys.executable, "-c", LAUNCHER, *server],
             env={**os.environ, **settings}, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            # Ctrl-C is ours: a server that heard it too would be gone before the run has ended.
+            start_new_session=True,
         )  # fmt: skip
 
 

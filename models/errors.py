@@ -76,5 +76,9 @@ class TrainingError(SignetflowError, RuntimeError):
     """Training diverged or cannot start."""
 
 
+class StoppedError(SignetflowError, RuntimeError):
+    """A stage was ended from outside; what it has so far is kept for the next run."""
+
+
 class TrackingError(SignetflowError, RuntimeError):
     """The tracking server refused or could not be reached."""

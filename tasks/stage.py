@@ -11,6 +11,7 @@ import contextvars
 import dataclasses
 import itertools
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from models.errors import SignetflowError
+from models.errors import SignetflowError, StoppedError
 from storage.artefacts import digest_of
 from storage.checkpoints import UnfinishedWork
 from storage.layout import Kind, Ref, Workspace
@@ -61,6 +62,8 @@ class Run:
     """Ask the ledger only; make nothing."""
     calls: list[StageCall] = field(default_factory=list)
     """The stages met, when planning."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set when the run is to end; every stage that is under way then does."""
 
     @property
     def ledger(self) -> Ledger:
@@ -75,6 +78,7 @@ class Work:
     at: Workspace
     key: str
     label: str
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def unfinished(self) -> UnfinishedWork:
@@ -82,7 +86,15 @@ class Work:
         return UnfinishedWork.of(self.at, self.key)
 
     def progress(self, done: int, total: int) -> None:
-        """Tell whoever watches how far the stage is."""
+        """Tell whoever watches how far the stage is.
+
+        Raises
+        ------
+        StoppedError
+            If the run is to end.
+        """
+        if self.stopped.is_set():
+            raise StoppedError("stopped: the run was interrupted, or another of its stages failed")
         watch = observer.get(None)
         if watch:
             watch(self.label, "running", done, total)
@@ -174,7 +186,7 @@ class Stage:
         return ref, known is not None
 
     def _make(self, run: Run, label: str, key: str, arguments: dict[str, Any]) -> Ref:
-        work = Work(run.at, key, label)
+        work = Work(run.at, key, label, run.stopped)
         started = time.time()
         ref = self.body(work, **arguments)
         record = StageRecord(key, self.name, label, ref, started, time.time() - started)
