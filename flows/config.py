@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from models.errors import ConfigError
 from models.geometry.settings import EllipseSettings, TileSettings
@@ -23,6 +23,7 @@ from models.prediction.settings import WindowSettings
 from models.runtime_settings import RuntimeSettings
 from models.settings import Settings
 from models.training.settings import TrainingSettings
+from storage.datasets.splits import N_FOLDS
 
 PRESETS = Path(__file__).resolve().parents[1] / "deployments" / "presets"
 """The presets that ship with signetflow, by name."""
@@ -54,7 +55,9 @@ class RetrainConfig(Settings):
     """`production` trains one model per network with fold 0 of the hard split held back."""
     splits: tuple[Literal["hard", "easy"], ...] = Field(default=("hard",), min_length=1)
     """`hard` keeps slides and organs apart, `easy` only regions (Li, sec. 3.1)."""
-    folds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    folds: tuple[Annotated[int, Field(ge=0, lt=N_FOLDS)], ...] = Field(
+        default=tuple(range(N_FOLDS)), min_length=1
+    )
     """Which of the three folds are the test fold in turn."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     arms: tuple[Arm, ...] = Field(default=tuple(Arm), min_length=1)
@@ -74,6 +77,13 @@ class RetrainConfig(Settings):
     windows: WindowSettings = WindowSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @field_validator("splits", "folds", "seeds", "arms")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("names something twice; each once")
+        return values
 
     @model_validator(mode="after")
     def _two_networks_to_cooperate(self) -> Self:
@@ -110,7 +120,7 @@ def load_config(preset: str, overrides: tuple[str, ...] = ()) -> RetrainConfig:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+        raise ConfigError(f"{path}: cannot be read as YAML: {_in_one_line(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
     for override in overrides:
@@ -139,7 +149,7 @@ def _fault(entry: Any) -> str:  # noqa: ANN401  # pydantic's own record of one f
         return f"{where} is not a setting; check its spelling and its indentation"
     got = entry.get("input")
     shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
-    return f"{where}: {entry['msg']}{shown}"
+    return f"{where}: {entry['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _preset_path(preset: str) -> Path:
@@ -162,4 +172,11 @@ def _override(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise ConfigError(f"--set {override}: {parent} is a value, not a group of settings")
-    content[last] = yaml.safe_load(text)
+    try:
+        content[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: not a YAML value: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
