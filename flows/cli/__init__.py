@@ -12,7 +12,7 @@ from importlib import import_module
 
 import typer
 
-from flows.cli.output import report_error, report_interrupt
+from flows.cli.output import INTERRUPTED, report_error, report_interrupt
 from models.errors import SignetflowError
 
 app = typer.Typer(
@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         return report_error(error, 1, as_json=as_json)
+    if result == INTERRUPTED:  # typer has caught the KeyboardInterrupt
+        return report_interrupt(as_json=as_json)
     return result if isinstance(result, int) else 0
 
 

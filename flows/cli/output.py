@@ -25,6 +25,8 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON object on stdout; logs on stderr.")
 ]
 
+INTERRUPTED = 130
+"""The exit code that shells give for Ctrl-C."""
 UNCUT = 10_000
 """Columns; tables take only as many as they need."""
 
@@ -74,9 +76,10 @@ def report_interrupt(*, as_json: bool) -> int:
     """Say that the command was interrupted and how to go on; return 130."""
     message = "interrupted; run the same command again to go on where it stopped"
     if as_json:
-        write_json({"error": {"type": "Interrupted", "message": message, "exit_code": 130}})
+        fault = {"type": "Interrupted", "message": message, "exit_code": INTERRUPTED}
+        write_json({"error": fault})
     note(f"error: {message}")
-    return 130
+    return INTERRUPTED
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
