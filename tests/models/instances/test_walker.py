@@ -114,9 +114,14 @@ def test_seeds_outside_the_foreground_are_dropped():
     np.testing.assert_array_equal(grow_seeds(seeds, foreground, flat(seeds), 10), [[0, 8, 8]])
 
 
-def test_a_pixel_halfway_goes_to_the_smaller_id_in_either_direction():
-    for seeds, middle in ((line(9, 0, 3), 3), (line(3, 0, 9), 3)):
-        assert grow_seeds(seeds, everywhere(seeds), flat(seeds), 10)[0, 1] == middle
+@pytest.mark.parametrize(("left", "right"), [(3, 9), (9, 3)])
+def test_pixels_halfway_go_to_the_smaller_id_on_either_side(left, right):
+    seeds = np.zeros((23, 31), np.int32)
+    seeds[9:14, 2], seeds[9:14, -3] = left, right
+    grown = grow_seeds(seeds, everywhere(seeds), flat(seeds), 10)
+    assert (grown[:, 15] == 3).all()
+    assert (grown[:, :15] == left).all()
+    assert (grown[:, 16:] == right).all()
 
 
 def test_a_step_in_the_data_stops_the_walker():
