@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextvars
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from flows.config import Arm
-from flows.rounds import ArmResult, Bench, longer, on_unlabelled, paces, self_training, supervised
+from flows.rounds import ArmResult, longer, on_unlabelled, paces, self_training, supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-T = TypeVar("T")
+    from flows.bench import Bench
 
 STANDS_ON = {
     Arm.SUPERVISED: (),
@@ -44,8 +42,8 @@ def run_arms(bench: Bench, heard: Callable[[ArmResult], None]) -> list[ArmResult
     """
     wanted = needed(bench.config.arms)
     models = list(bench.config.networks)
-    alone = side_by_side(bench, lambda model: _alone(bench, model, wanted), models)
-    made = {results[0].model: {one.arm: one for one in results} for results in alone}
+    alone = bench.each(models, lambda model: _alone(bench, model, wanted))
+    made = {model: {one.arm: one for one in results} for model, results in alone.items()}
     for results in made.values():
         for one in results.values():
             heard(one)
@@ -82,23 +80,8 @@ def _beyond(bench: Bench, arm: Arm, made: dict[str, dict[Arm, ArmResult]]) -> li
         return longer(bench, arm, refined[model], paces(bench, twin))
 
     if arm is Arm.SELF_EXTRA:
-        return side_by_side(bench, extra, models)
+        return list(bench.each(models, extra).values())
     if arm is Arm.SELF_LONGER:
-        return side_by_side(bench, control, models)
+        return list(bench.each(models, control).values())
     other = dict(zip(models, reversed(models), strict=True))
     return list(on_unlabelled(bench, arm, refined, teacher_of=other).values())
-
-
-def side_by_side(bench: Bench, work: Callable[[str], T], models: list[str]) -> list[T]:
-    """Return what the work gives for each network, at the same time where the config says so."""
-    if not bench.config.side_by_side or bench.run.planning or len(models) == 1:
-        return [work(model) for model in models]
-    with ThreadPoolExecutor(len(models)) as pool:
-        # Prefect finds its flow run, and the progress bar its observer, in the context.
-        futures = [pool.submit(contextvars.copy_context().run, work, model) for model in models]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            # The pool waits for its threads: Ctrl-C must not wait for a training to end.
-            bench.run.stopped.set()
-            raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.config import Arm
@@ -15,10 +16,10 @@ from tasks.predict import predict
 from tasks.relabel import Step, relabel
 from tasks.stage import Run, is_pending
 from tasks.train import Beginning, Recipe, train
-from tasks.trial import ANNOTATED, Selection, Trial
+from tasks.trial import ANNOTATED
 
 if TYPE_CHECKING:
-    from flows.config import RetrainConfig
+    from flows.bench import Bench
     from models.methods.settings import StopSettings
     from storage.layout import Ref
 
@@ -60,29 +61,6 @@ class ArmResult:
     def labels(self) -> Ref:
         """Return the labels that the best round trained on."""
         return self.rounds[self.kept].labels
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every stage of one trial works on."""
-
-    run: Run
-    config: RetrainConfig
-    trial: Trial
-    regions: Ref
-    annotated: Ref
-    """Label version 0."""
-    recipes: dict[str, Recipe] = field(default_factory=dict)
-    """By network name."""
-
-    def label(self, arm: Arm, model: str, number: int | None = None) -> str:
-        """Return how a stage is called where people look."""
-        suffix = "" if number is None else f" round {number}"
-        return f"{self.trial} · {model} · {arm}{suffix}"
-
-    def select(self, part: Part, roles: tuple[Role, ...]) -> Selection:
-        """Return which regions of the trial a stage sees."""
-        return Selection(self.trial, part, roles)
 
 
 def supervised(bench: Bench, model: str) -> ArmResult:
@@ -140,42 +118,63 @@ def on_unlabelled(
         Whose predictions each network learns from: the other's, or its own.
     """
     settings = bench.config.cooperative
-    before = {model: _first_exchange(bench, arm, model, start) for model, start in starts.items()}
+    before = bench.each(starts, lambda model: _first_exchange(bench, arm, model, starts[model]))
     # What an arm trains before its first lesson counts to its steps, so its control takes them too.
     rounds = {model: [one] if settings.first_epochs else [] for model, one in before.items()}
     verdicts: dict[str, list[Ref]] = {model: [] for model in starts}
     for number in range(1, settings.rounds + 1):
-        teachers = {
-            model: Teacher(teacher_of[model], before[teacher_of[model]].checkpoint)
-            for model in starts
-        }
-        labels = {
-            model: _relabelled(bench, arm, model, number, before[model], teachers[model])
-            for model in starts
-        }
+        lesson = _Lesson(bench, arm, number, before, teacher_of)
+        prepared = bench.each(starts, lesson.prepared)
         for model in starts:
-            name = bench.label(arm, model, number)
-            verdicts[model].append(
-                _judged(bench, name, before[model].labels, labels[model], number, settings.stop)
-            )
+            verdicts[model].append(prepared[model].verdict)
         # Both go on or neither: a network whose partner stands still would train alone.
-        if not any(_goes_on(bench.run, verdicts[model][-1]) for model in starts):
+        if not any(_goes_on(bench.run, one.verdict) for one in prepared.values()):
             break
-        after = {}
+        before = bench.each(starts, partial(lesson.learned, prepared))
         for model in starts:
-            name = bench.label(arm, model, number)
-            recipe = bench.recipes[model].on(f"{arm}/{number}", settings.epochs)
-            begin = before[model].checkpoint
-            checkpoint = _continued(bench, name, labels[model], recipe, begin, EVERYWHERE)
-            after[model] = Round(
-                number, labels[model], checkpoint, before[model].labels, verdicts[model][-1]
-            )
-            rounds[model].append(after[model])
-        before = after
+            rounds[model].append(before[model])
     return {
         model: _result(bench, arm, model, rounds[model], start, tuple(verdicts[model]))
         for model, start in starts.items()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """One round of networks that learn from what teachers see on unannotated tissue."""
+
+    bench: Bench
+    arm: Arm
+    number: int
+    before: dict[str, Round]
+    """Where each network stands: what its pupils read is from here, never from this round."""
+    teacher_of: dict[str, str]
+
+    def prepared(self, model: str) -> _Prepared:
+        """Return what a network is to learn, and the card of it."""
+        bench, before = self.bench, self.before[model]
+        teacher = Teacher(self.teacher_of[model], self.before[self.teacher_of[model]].checkpoint)
+        labels = _relabelled(bench, self.arm, model, self.number, before, teacher)
+        name, stop = bench.label(self.arm, model, self.number), bench.config.cooperative.stop
+        return _Prepared(labels, _judged(bench, name, before.labels, labels, self.number, stop))
+
+    def learned(self, prepared: dict[str, _Prepared], model: str) -> Round:
+        """Return a network after it learned what was prepared for it."""
+        bench, before, one = self.bench, self.before[model], prepared[model]
+        recipe = bench.recipes[model].on(
+            f"{self.arm}/{self.number}", bench.config.cooperative.epochs
+        )
+        name = bench.label(self.arm, model, self.number)
+        checkpoint = _continued(bench, name, one.labels, recipe, before.checkpoint, EVERYWHERE)
+        return Round(self.number, one.labels, checkpoint, before.labels, one.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The labels of a lesson and the card that compares them with those before."""
+
+    labels: Ref
+    verdict: Ref
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.arms import run_arms
-from flows.rounds import ArmResult, Bench
+from flows.bench import Bench
 from models.runtime import Runtime, resolve
 from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flows.config import RetrainConfig
+    from flows.rounds import ArmResult
     from models.networks.settings import NetworkSettings
     from storage.layout import Ref, Workspace
 
