@@ -60,7 +60,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -122,10 +123,10 @@ def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) ->
     """
     content = _write_manifest(work.path, digest)
     for path in [*_files(work.path), work.path / MANIFEST]:
-        _sync(path)
+        sync(path)
     for folder in [p for p in work.path.rglob("*") if p.is_dir()]:
-        _sync(folder)
-    _sync(work.path)
+        sync(folder)
+    sync(work.path)
     ref = Ref(kind, content)
     target = at.path(ref)
     try:
@@ -134,10 +135,10 @@ def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) ->
         # Only "already there" may be ignored: the same content was committed before.
         if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
             raise
-        if problems(at, ref):
+        if problems(at, ref, thorough=True):
             shutil.rmtree(target)
             work.path.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
     work.ref = ref
     return ref
 
@@ -153,15 +154,16 @@ def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
     path = at.path(ref) / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        version, _ = manifest["format_version"], manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"{ref}: no readable {MANIFEST} in {at.path(ref)}. The artefact was deleted or "
             f"damaged; run the same command again to make it anew."
         ) from error
-    if manifest["format_version"] > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise WorkspaceError(
-            f"{ref}: written in format {manifest['format_version']}, this signetflow reads up to "
-            f"{FORMAT_VERSION}. Use the newer signetflow that wrote it."
+            f"{ref}: written in format {version}, this signetflow reads up to {FORMAT_VERSION}. "
+            f"Use the newer signetflow that wrote it."
         )
     return manifest
 

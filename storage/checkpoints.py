@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.errors import NotFoundError, WrongUseError
-from storage.artefacts import canonical_json, commit, draft, opened
+from models.errors import NotFoundError, WorkspaceError, WrongUseError
+from storage.artefacts import canonical_json, commit, draft, opened, sync
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 
+logger = logging.getLogger(__name__)
+
 
 def save_checkpoint(at: Workspace, state: dict[str, Tensor], card: dict[str, Any]) -> Ref:
     """Store a network's weights and how they came about."""
-    from safetensors.torch import save_file
-
     with draft(at, Kind.CHECKPOINT) as work:
-        save_file({name: t.contiguous() for name, t in state.items()}, work.path / WEIGHTS)
+        _write_tensors({name: t.contiguous() for name, t in state.items()}, work.path / WEIGHTS)
         (work.path / CARD).write_text(canonical_json(card))
         return commit(at, Kind.CHECKPOINT, work)
 
@@ -75,6 +76,19 @@ def save_card(at: Workspace, card: dict[str, Any]) -> Ref:
         return commit(at, Kind.CARD, work)
 
 
+def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, path)
+    except (SafetensorError, OSError) as error:
+        raise WorkspaceError(
+            f"{path.parent}: weights cannot be written ({error}). Make room or mend the "
+            f"permissions, then run the same command again."
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class UnfinishedWork:
     """The state of a stage that is under way, so that a kill costs at most a minute.
@@ -91,25 +105,30 @@ class UnfinishedWork:
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Return the tensors and the card that were saved last, or None."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         current = self.folder / "current"
         if not current.exists():
             return None
-        saved = self.folder / current.read_text()
-        return load_file(saved / WEIGHTS), json.loads((saved / CARD).read_text())
+        try:
+            saved = self.folder / current.read_text()
+            return load_file(saved / WEIGHTS), json.loads((saved / CARD).read_text())
+        except (OSError, ValueError, SafetensorError) as error:
+            logger.warning("%s is damaged (%s): the stage starts anew.", self.folder, error)
+            return None
 
     def save(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         """Replace what was saved; a kill at any moment leaves the old or the new, whole."""
-        from safetensors.torch import save_file
-
         current = self.folder / "current"
         old = current.read_text() if current.exists() else ""
         new = "b" if old == "a" else "a"
         shutil.rmtree(self.folder / new, ignore_errors=True)
         (self.folder / new).mkdir(parents=True)
-        save_file(tensors, self.folder / new / WEIGHTS)
+        _write_tensors(tensors, self.folder / new / WEIGHTS)
         (self.folder / new / CARD).write_text(canonical_json(card))
+        for name in (WEIGHTS, CARD):
+            sync(self.folder / new / name)
         pointer = self.folder / "next"
         pointer.write_text(new)
         pointer.replace(current)

@@ -111,10 +111,11 @@ class Ledger:
                 self._prepare(connection)
                 with connection:
                     yield connection
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise WorkspaceError(
                 f"{self.path}: the ledger refused ({error}). Check free space and permissions, "
-                f"then run the same command again."
+                f"then run the same command again. If the file is damaged, move it away: stages "
+                f"are then done again, and what comes out as before takes no more room."
             ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
