@@ -15,6 +15,8 @@ README_TEST = "python3.11 dev.py test"
 
 def load(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

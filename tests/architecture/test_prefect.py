@@ -62,10 +62,10 @@ def python(code, home, *words):
 
 def still_there(folder):
     """Return the processes that know a folder, after they had a moment to go."""
-    for _ in range(50):
-        found = [one for one in psutil.process_iter() if _knows(one, str(folder))]
-        if not found:
-            return []
+    deadline = time.monotonic() + 5
+    while found := [one for one in psutil.process_iter() if _knows(one, str(folder))]:
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.1)
     return found
 

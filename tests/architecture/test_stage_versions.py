@@ -23,6 +23,8 @@ def train(work):
 @pytest.fixture
 def guard():
     spec = importlib.util.spec_from_file_location("update_stage_versions", GUARD)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
