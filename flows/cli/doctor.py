@@ -180,7 +180,7 @@ def check_prefect_pair() -> Check:
 def probe_torch() -> dict[str, Any]:
     """Import torch and torchvision in a child; return what they see, or the error."""
     try:
-        done = subprocess.run(  # our own interpreter and text
+        done = subprocess.run(  # noqa: S603  # our own interpreter and text
             [sys.executable, "-c", TORCH_PROBE],
             capture_output=True, text=True, check=False, timeout=TORCH_TIMEOUT_S,
         )  # fmt: skip

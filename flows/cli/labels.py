@@ -89,7 +89,7 @@ def show(
 def export(
     version: VersionArgument,
     output: Annotated[Path, typer.Option("--output", help="Folder to write to.", file_okay=False)],
-    format: Annotated[  # the name of the option
+    format: Annotated[  # noqa: A002  # the name of the option
         Literal["geojson", "coco"],
         typer.Option("--format", help="geojson: a file per slide, for QuPath. coco: one file."),
     ] = "geojson",
@@ -125,7 +125,7 @@ def _workspace(root: Path | None) -> Workspace:
     return Workspace(root or default_root())
 
 
-def _resolve(at: Workspace, text: str) -> Any:  # a Ref; storage stays lazy
+def _resolve(at: Workspace, text: str) -> Any:  # noqa: ANN401  # a Ref; storage stays lazy
     from storage.labels.log import resolve
 
     return resolve(at, text)
@@ -182,7 +182,7 @@ def _tell(version: LabelVersion, by_round: dict[str, int]) -> None:
         say(f"and {info.n_regions - REGIONS_SHOWN} more; --json lists all.")
 
 
-def _flat(values: Any, path: str = "") -> list[tuple[str, Any]]:  # JSON
+def _flat(values: Any, path: str = "") -> list[tuple[str, Any]]:  # noqa: ANN401  # JSON
     """Return nested parameters as dotted names."""
     if not isinstance(values, dict) or not values:
         return [(path, values)] if path else []

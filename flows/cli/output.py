@@ -39,7 +39,7 @@ def write_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
 
 
-def _finite(value: Any) -> Any:  # anything JSON can hold
+def _finite(value: Any) -> Any:  # noqa: ANN401  # anything JSON can hold
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
