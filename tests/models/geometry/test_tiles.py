@@ -149,3 +149,8 @@ def test_tiles_out_of_bounds_or_unknown_are_refused(wrong):
 def test_the_edge_of_a_cell_is_thinner_than_the_cell():
     with pytest.raises(ValidationError):
         EllipseSettings(edge_fraction=0.5)
+
+
+def test_a_grown_window_moves_every_side():
+    assert Window(10, 20, 30, 50).grown(5) == Window(5, 15, 35, 55)
+    assert Window(10, 20, 30, 50).grown(-5) == Window(15, 25, 25, 45)

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.errors import SlideError
+from models.geometry.tiles import Window
+from storage.blocks import MARGIN_PX, Block, BlockPixels, blocks_of
+from storage.slides import ImageSlide, _Pyramid
+
+PURPLE = np.array([150, 90, 160], np.uint8)
+
+
+class Painted(_Pyramid):
+    """A slide in memory, white but for some rectangles of tissue."""
+
+    def __init__(self, width, height, *tissue, background=245):
+        self.pixels = np.full((height, width, 3), background, np.uint8)
+        for x0, y0, x1, y1 in tissue:
+            self.pixels[y0:y1, x0:x1] = PURPLE
+        super().__init__(Path("painted.svs"), ((width, height),), 0.25)
+
+    def close(self):
+        """Nothing is open."""
+
+    def _pixels(self, level, window):
+        return self.pixels[window.y0 : window.y1, window.x0 : window.x1]
+
+
+def test_only_blocks_with_tissue_are_looked_at():
+    slide = Painted(2000, 1200, (100, 100, 700, 700))
+    cores = [block.core for block in blocks_of(slide, 1.0, core_px=512)]
+    assert cores == [
+        Window(0, 0, 512, 512), Window(512, 0, 1024, 512),
+        Window(0, 512, 512, 1024), Window(512, 512, 1024, 1024),
+    ]  # fmt: skip
+
+
+def test_a_region_image_is_looked_at_everywhere_even_if_it_is_dark(tmp_path):
+    Image.fromarray(np.zeros((600, 700, 3), np.uint8)).save(tmp_path / "dark.png")
+    with ImageSlide(tmp_path / "dark.png", None, None) as slide:
+        assert len(blocks_of(slide, 1.0, core_px=512)) == 4
+
+
+def test_a_dark_slide_is_refused():
+    with pytest.raises(SlideError, match="fluorescence"):
+        blocks_of(Painted(1000, 800, background=10), 1.0)
+
+
+def test_cores_cover_the_slide_once_and_windows_reach_a_margin_further():
+    slide = Painted(3000, 2500, (0, 0, 3000, 2500))
+    blocks = blocks_of(slide, 2.0, core_px=500)
+    covered = np.zeros((2500, 3000), np.uint8)
+    for block in blocks:
+        core, window = block.core, block.window
+        covered[core.y0 : core.y1, core.x0 : core.x1] += 1
+        assert window == core.grown(2 * MARGIN_PX).clipped(Window(0, 0, 3000, 2500))
+    assert (covered == 1).all()
+
+
+def test_a_block_is_read_at_the_working_scale_and_placed_on_the_slide():
+    slide = Painted(1000, 800, (400, 300, 500, 400))
+    block = Block(Window(200, 100, 1000, 700), Window(300, 200, 900, 600))
+    pixels = BlockPixels.of(slide, block, 2.0)
+    assert pixels.shape == (300, 400)
+    y0, x0 = 100, 100  # level 0: x 400, y 300
+    assert (pixels.read(y0, x0, 50, 50) == PURPLE).all()
+    assert (pixels.read(y0 - 10, x0 - 10, 10, 10) == 245).all()
+    assert pixels.placement.to_level0([x0, y0]).tolist() == [400, 300]
