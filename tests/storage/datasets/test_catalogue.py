@@ -68,6 +68,11 @@ def same(one, other):
     )
 
 
+def opened(at, ref):
+    assert ref is not None, "nothing was registered"
+    return open_catalogue(at, ref)
+
+
 def content(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
@@ -75,7 +80,7 @@ def content(folder):
 def test_a_dataset_comes_back_as_it_was_registered(at, images):
     given = [item(images, "a", organ="liver"), item(images, "b", n=2, slide="s", patient="p")]
     summary = register(at, given, name="mine")
-    catalogue = open_catalogue(at, summary.ref)
+    catalogue = opened(at, summary.ref)
     assert (catalogue.name, catalogue.n_folds, catalogue.seed) == ("mine", 3, 0)
     for source, found in zip(given, catalogue.items, strict=True):
         shared = ("name", "path", "width", "height", "mpp", "windows", "rest", "attributes")
@@ -95,7 +100,7 @@ def test_the_summary_counts_what_was_found(at, images):
 
 def test_a_negative_image_has_truth_that_is_empty(at, images):
     given = [item(images, "a"), item(images, "b", Role.NEGATIVE, n=0)]
-    catalogue = open_catalogue(at, register(at, given, name="mine").ref)
+    catalogue = opened(at, register(at, given, name="mine").ref)
     truth = catalogue.truth("b")
     assert truth is not None
     assert len(truth) == 0
@@ -103,7 +108,7 @@ def test_a_negative_image_has_truth_that_is_empty(at, images):
 
 def test_hidden_annotations_stay_as_truth(at, images):
     summary = register(at, [item(images, "a", n=200)], name="mine", hide=0.6)
-    catalogue = open_catalogue(at, summary.ref)
+    catalogue = opened(at, summary.ref)
     assert same(catalogue.truth("a"), cells("a", 200))
     assert 50 < len(catalogue.annotations("a")) < 110
     assert set(catalogue.annotations("a").ids) < set(cells("a", 200).ids)
@@ -112,13 +117,13 @@ def test_hidden_annotations_stay_as_truth(at, images):
 
 def test_hiding_makes_no_truth_of_an_image_that_nobody_looked_at(at, images):
     given = [item(images, "a"), item(images, "b", Role.UNLABELLED, n=0)]
-    catalogue = open_catalogue(at, register(at, given, name="mine", hide=0.5).ref)
+    catalogue = opened(at, register(at, given, name="mine", hide=0.5).ref)
     assert catalogue.truth("b") is None
 
 
 def test_a_truth_of_its_own_is_kept_when_annotations_are_hidden(at, images):
     given = replace(item(images, "a"), truth=cells("truth", 7))
-    catalogue = open_catalogue(at, register(at, [given], name="mine", hide=0.5).ref)
+    catalogue = opened(at, register(at, [given], name="mine", hide=0.5).ref)
     assert len(catalogue.truth("a")) == 7
 
 
@@ -129,7 +134,7 @@ def test_the_digest_does_not_depend_on_where_the_files_lie(at, images, tmp_path)
     shutil.rmtree(images)
     again = register(at, [item(elsewhere, "b"), item(elsewhere, "a")], name="other").ref
     assert again == first
-    assert open_catalogue(at, again).file("a") == elsewhere / "a.png"
+    assert opened(at, again).file("a") == elsewhere / "a.png"
 
 
 @pytest.mark.parametrize(
@@ -164,8 +169,8 @@ def test_the_same_dataset_twice_is_one_version(at, images):
 def test_groups_that_join_leave_the_others_where_they_were(at, images):
     old = [item(images, name, organ=name) for name in "abcde"]
     new = [item(images, name, organ=name) for name in "fghij"]
-    before = open_catalogue(at, register(at, old, name="mine").ref)
-    after = open_catalogue(at, register(at, [*new, *old], name="mine").ref)
+    before = opened(at, register(at, old, name="mine").ref)
+    after = opened(at, register(at, [*new, *old], name="mine").ref)
     for one in before.items:
         assert (after.item(one.name).hard_fold, one.hard_half) == (one.hard_fold, one.hard_half)
     assert register(at, [*new, *old], name="mine").folds in {(4, 3, 3), (3, 4, 3), (3, 3, 4)}
@@ -174,7 +179,7 @@ def test_groups_that_join_leave_the_others_where_they_were(at, images):
 def test_a_name_of_its_own_draws_its_own_folds(at, images):
     given = [item(images, name, organ=name) for name in "abcdefgh"]
     folds = {
-        tuple(one.hard_fold for one in open_catalogue(at, ref).items)
+        tuple(one.hard_fold for one in opened(at, ref).items)
         for ref in (register(at, given, name=f"n{seed}", seed=seed).ref for seed in range(4))
     }
     assert len(folds) > 1
@@ -182,7 +187,7 @@ def test_a_name_of_its_own_draws_its_own_folds(at, images):
 
 def test_slides_of_one_patient_share_a_fold(at, images):
     given = [item(images, f"i{n}", patient=f"p{n % 4}") for n in range(12)]
-    catalogue = open_catalogue(at, register(at, given, name="mine").ref)
+    catalogue = opened(at, register(at, given, name="mine").ref)
     for patient in range(4):
         of = [one for one in catalogue.items if one.attributes["patient"] == f"p{patient}"]
         assert len({(one.hard_fold, one.hard_half) for one in of}) == 1
@@ -196,7 +201,7 @@ def test_organs_are_the_groups_where_there_are_enough(at, images):
     summary = register(at, few, name="few")
     assert summary.group_by == ("slide",)
     assert summary.folds == (2, 1, 1)
-    assert open_catalogue(at, summary.ref).item("a0").group == "a0"
+    assert opened(at, summary.ref).item("a0").group == "a0"
 
 
 def test_a_chosen_grouping_is_obeyed_and_kept_for_the_next_version(at, images):
@@ -284,20 +289,20 @@ def test_a_dataset_that_is_not_there_is_named_with_those_that_are(at, images):
 
 
 def test_an_item_that_is_not_there_is_named(at, images):
-    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    catalogue = opened(at, register(at, [item(images, "a")], name="mine").ref)
     with pytest.raises(NotFoundError, match="has no item 'b'"):
         catalogue.annotations("b")
 
 
 def test_an_image_that_is_gone_is_named_with_the_remedy(at, images):
-    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    catalogue = opened(at, register(at, [item(images, "a")], name="mine").ref)
     (images / "a.png").unlink()
     with pytest.raises(IntegrityError, match=r"a\.png: .*ingest again with --name mine"):
         catalogue.file("a")
 
 
 def test_an_image_that_was_changed_is_noticed(at, images):
-    catalogue = open_catalogue(at, register(at, [item(images, "a")], name="mine").ref)
+    catalogue = opened(at, register(at, [item(images, "a")], name="mine").ref)
     os.utime(images / "a.png", (5, 5))
     assert catalogue.file("a") == images / "a.png"
     (images / "a.png").write_bytes(b"image b")
@@ -308,10 +313,15 @@ def test_an_image_that_was_changed_is_noticed(at, images):
 def test_a_file_that_did_not_change_is_not_hashed_again(at, images, monkeypatch):
     register(at, [item(images, "a")], name="mine")
     given = [item(images, "b"), replace(item(images, "a"), mpp=0.5)]
-    stored = open_catalogue(at, latest(at, "mine")).item("a")
+    stored = opened(at, latest(at, "mine")).item("a")
     os.utime(images / "a.png", ns=(stored.mtime_ns, stored.mtime_ns))
     hashed = []
-    monkeypatch.setattr("storage.datasets.catalogue.hash_file", lambda p: hashed.append(p) or "0")
+
+    def note(path):
+        hashed.append(path)
+        return "0"
+
+    monkeypatch.setattr("storage.datasets.catalogue.hash_file", note)
     register(at, given, name="mine")
     assert hashed == [images / "b.png"]
 
@@ -327,10 +337,10 @@ def test_what_is_written_is_plain_json(at, images):
 
 def test_adding_keeps_what_the_dataset_held(at, images):
     register(at, [item(images, "a", n=50), item(images, "b")], name="mine", hide=0.5, seed=3)
-    kept = open_catalogue(at, latest(at)).annotations("a")
+    kept = opened(at, latest(at)).annotations("a")
     new = [item(images, "n", Role.NEGATIVE, n=0), item(images, "b", n=1)]
     summary = register(at, new, name="mine", add=True)
-    catalogue = open_catalogue(at, summary.ref)
+    catalogue = opened(at, summary.ref)
     assert [one.name for one in catalogue.items] == ["a", "b", "n"]
     assert same(catalogue.annotations("a"), kept)
     assert same(catalogue.truth("a"), cells("a", 50))
