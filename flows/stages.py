@@ -20,7 +20,7 @@ from tasks.predict import predict
 from tasks.report import ReportInputs, report
 from tasks.stage import Run
 from tasks.train import Recipe
-from tasks.trial import ANNOTATED, Trial
+from tasks.trial import ANNOTATED, Trial, require_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,7 @@ class Conductor:
         regions = extract(run, "cut regions", dataset=self.dataset, tiles=config.tiles)
         annotated = annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
         evidence: list[ArmEvidence] = []
+        self._require_cells(regions)
         for trial in self.trials():
             bench = Bench(run, config, trial, regions, annotated, self._recipes())
             results = run_arms(bench, partial(self._told, bench))
@@ -82,6 +83,11 @@ class Conductor:
             for fold in config.folds
             for seed in config.seeds
         ]
+
+    def _require_cells(self, regions: Ref) -> None:
+        if not self.run.planning:
+            for trial in self.trials():
+                require_cells(self.run.at, regions, trial)
 
     def _recipes(self) -> dict[str, Recipe]:
         runtime = resolve(self.config.runtime)

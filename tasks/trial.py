@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.annotations import Role
+from models.errors import InputError
 from storage.datasets.splits import Mode, Part, parts, require, require_every_part
 
 if TYPE_CHECKING:
+    from storage.layout import Ref, Workspace
     from storage.regions import RegionInfo, Regions
 
 ANNOTATED = (Role.POSITIVE, Role.NEGATIVE)
@@ -62,3 +64,24 @@ class Selection:
         ids = [info.region_id for info in chosen]
         require(source.infos, ids, allowed={self.part}, mode=split, fold=fold)
         return chosen
+
+
+def require_cells(at: Workspace, regions: Ref, trial: Trial) -> None:
+    """Prove, before hours of training, that every part of a trial has an annotated cell.
+
+    Raises
+    ------
+    InputError
+        If one has none: there would be nothing to learn, to select by or to measure.
+    """
+    from storage.regions import open_regions
+
+    source = open_regions(at, regions)
+    for part in Part:
+        positive = Selection(trial, part, (Role.POSITIVE,)).of(source)
+        if not any(len(source.annotations(info.region_id)) for info in positive):
+            raise InputError(
+                f"{trial}: no annotated cell in the {part} part, which has {len(positive)} "
+                f"positive regions. Add annotated images, hide fewer annotations, ingest with a "
+                f"finer grouping, or use splits: [easy]."
+            )

@@ -1,0 +1,130 @@
+"""A small registered dataset with regions and label version 0, for tests of tasks and flows."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.config import RetrainConfig
+    from storage.layout import Ref, Workspace
+    from tasks.stage import Run
+
+ORGANS = range(6)
+SIDE_PX = 96
+CELLS = ((8, 10, 32, 34), (50, 12, 78, 36), (20, 56, 46, 84))
+MARKED = 2
+"""Of the three cells of a positive image, a person marked two."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A workspace in which slides are cut and label version 0 is drawn."""
+
+    at: Workspace
+    run: Run
+    config: RetrainConfig
+    dataset: Ref
+    regions: Ref
+    annotated: Ref
+
+    def copied(self, folder: Path) -> Ground:
+        """Return the same in a workspace of its own."""
+        from storage.layout import Workspace
+        from tasks.stage import Run
+
+        at = Workspace(folder / "workspace")
+        shutil.copytree(self.at.root, at.root)
+        return replace(self, at=at, run=Run(at, self.run.run_id))
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    """Return a ground that tests may add to, but not change."""
+    from flows.stages import open_run
+    from storage.datasets.catalogue import register
+    from storage.layout import Workspace
+    from tasks.ingest import annotate, extract
+
+    folder = tmp_path_factory.mktemp("ground")
+    at = Workspace(folder / "workspace")
+    dataset = register(at, _items(folder), name="ground", group_by=("organ",)).ref
+    assert dataset is not None
+    config = small_config()
+    run = open_run(config, at)
+    regions = extract(run, "cut", dataset=dataset, tiles=config.tiles)
+    annotated = annotate(run, "draw", regions=regions, ellipses=config.ellipses)
+    return Ground(at, run, config, dataset, regions, annotated)
+
+
+@pytest.fixture
+def own_ground(ground: Ground, tmp_path: Path) -> Ground:
+    """Return a ground that the test may harm."""
+    return ground.copied(tmp_path)
+
+
+def small_config(**changes: object) -> RetrainConfig:
+    """Return a configuration in which every training takes two steps."""
+    from flows.config import parse_config
+
+    content: dict[str, object] = {
+        "name": "ground",
+        "dataset": "ground",
+        "folds": [0],
+        "networks": {"a": {"family": "tiny_resnet"}, "b": {"family": "tiny_dla"}},
+        "training": {
+            "crop_px": 64, "batch": 2, "epochs": 2, "steps_per_epoch": 2, "validate_every": 1,
+        },
+        "self_training": {"rounds": 2, "epochs": 1, "threshold": 0.5},
+        "cooperative": {"rounds": 1, "first_epochs": 0, "epochs": 1, "threshold": 0.5},
+        "windows": {"window_px": 96, "overlap_px": 32},
+        "evaluation": {"bootstrap": 20},
+        "runtime": {"device": "cpu", "precision": "fp32", "threads": 1},
+    }  # fmt: skip
+    return parse_config(content | changes, "test")
+
+
+def _items(folder: Path):
+    """Yield an annotated, a normal and an unknown image of each organ."""
+    import numpy as np
+
+    from models.annotations import Annotations, Polygons, Role
+    from models.geometry.tiles import Window
+    from storage.datasets.protocol import KnownWindow, SourceItem
+
+    for organ in ORGANS:
+        for role in Role:
+            shown = [] if role is Role.NEGATIVE else CELLS
+            path = _painted(folder / f"organ{organ}-{role}.png", shown, organ)
+            truth = Annotations(
+                np.array([f"{path.stem}#{n}" for n in range(len(shown))], np.str_),
+                np.array(shown, float).reshape(-1, 4) + 0.5 * organ,
+                Polygons.none(len(shown)),
+            )
+            marked = truth.take(np.arange(MARKED if role is Role.POSITIVE else 0))
+            window = KnownWindow(Window(0, 0, SIDE_PX, SIDE_PX), role)
+            known = None if role is Role.UNLABELLED else truth
+            yield SourceItem(
+                path.stem, path, SIDE_PX, SIDE_PX, None, (window,), None, marked, known,
+                {"organ": f"organ{organ}", "slide": path.stem},
+            )  # fmt: skip
+
+
+def _painted(path: Path, cells, seed: int) -> Path:
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    generator = np.random.default_rng(seed)
+    image = np.full((SIDE_PX, SIDE_PX, 3), (225, 190, 215), np.uint8)
+    for x0, y0, x1, y1 in cells:
+        axes = (x1 - x0) // 2, (y1 - y0) // 2
+        cv2.ellipse(image, ((x0 + x1) // 2, (y0 + y1) // 2), axes, 0, 0, 360, (90, 60, 140), -1)
+    noise = generator.integers(-8, 8, image.shape)
+    Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8)).save(path)
+    return path
