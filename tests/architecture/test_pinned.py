@@ -54,6 +54,17 @@ def _name(requirement):
     return re.sub(r"[-_.]+", "-", requirement.name).lower()
 
 
+def test_every_python_gets_the_same_versions():
+    # Otherwise what was tested on one Python says nothing of the other.
+    def chosen(python):
+        environment = {"python_version": python, "python_full_version": f"{python}.9"}
+        every = [one for name in LOCKS for one in pins(name)]
+        here = [one for one in every if not one.marker or one.marker.evaluate(environment)]
+        return {one.name: str(one.specifier) for one in here}
+
+    assert chosen("3.11") == chosen("3.12")
+
+
 def test_what_is_installed_is_what_is_pinned():
     chosen = [
         one for name in LOCKS for one in pins(name) if not one.marker or one.marker.evaluate()
