@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from flows.config import RetrainConfig
     from storage.layout import Ref, Workspace
+    from tasks.evidence import ArmEvidence
+    from tasks.report import ReportInputs
     from tasks.stage import Run
 
 ORGANS = range(6)
@@ -20,6 +22,19 @@ SIDE_PX = 96
 CELLS = ((8, 10, 32, 34), (50, 12, 78, 36), (20, 56, 46, 84))
 MARKED = 2
 """Of the three cells of a positive image, a person marked two."""
+
+
+SHARED = ("conducted", "demo")
+"""Fixtures that take long to make: all tests that use one run in one process."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of each shared fixture together."""
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,37 @@ def own_ground(ground: Ground, tmp_path: Path) -> Ground:
     return ground.copied(tmp_path)
 
 
+@dataclass(frozen=True)
+class Conducted:
+    """A run of all arms over a ground, stage by stage, without Prefect."""
+
+    ground: Ground
+    report: Ref
+    heard: tuple[ArmEvidence, ...]
+    """What was told while it ran, arm by arm."""
+    inputs: ReportInputs
+    """What the report was made of."""
+
+
+@pytest.fixture(scope="session")
+def conducted(ground: Ground) -> Conducted:
+    """Return a finished run of every arm; its networks have hardly learnt anything."""
+    from flows import stages
+
+    heard: list[ArmEvidence] = []
+    given: list[ReportInputs] = []
+
+    def watched(run: Run, label: str, *, inputs: ReportInputs, **words: Any) -> Ref:
+        given.append(inputs)
+        return make(run, label, inputs=inputs, **words)
+
+    make = stages.report  # type: ignore[attr-defined]  # imported there
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "report", watched)
+        report = stages.Conductor(ground.run, ground.config, heard.append).report()
+    return Conducted(ground, report, tuple(heard), given[0])
+
+
 def small_config(**changes: object) -> RetrainConfig:
     """Return a configuration in which every training takes two steps."""
     from flows.config import parse_config
@@ -83,7 +129,7 @@ def small_config(**changes: object) -> RetrainConfig:
         "self_training": {"rounds": 2, "epochs": 1, "threshold": 0.5},
         "cooperative": {"rounds": 1, "first_epochs": 0, "epochs": 1, "threshold": 0.5},
         "windows": {"window_px": 96, "overlap_px": 32},
-        "evaluation": {"bootstrap": 20},
+        "evaluation": {"bootstrap": 50},
         "runtime": {"device": "cpu", "precision": "fp32", "threads": 1},
     }  # fmt: skip
     return parse_config(content | changes, "test")

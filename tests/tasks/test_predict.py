@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from models.annotations import Role
+from models.merging.settings import MergeSettings
+from storage.datasets.splits import Part
+from storage.detections import open_detections
+from storage.regions import open_regions
+from tasks.predict import predict
+from tasks.trial import ANNOTATED, Selection, Trial
+
+TRIAL = Trial("hard", 0, 0)
+MERGING = MergeSettings(threshold=0.4)
+
+
+def predicted(ground, recipe, trained, part, roles=ANNOTATED, masks=None):
+    ref = predict(
+        ground.run, "predict", regions=ground.regions, selection=Selection(TRIAL, part, roles),
+        checkpoint=trained, detector=recipe.detector, masks=masks,
+    )  # fmt: skip
+    return open_detections(ground.at, ref)
+
+
+def test_only_the_selected_regions_are_looked_at(ground, recipe, trained):
+    source = open_regions(ground.at, ground.regions)
+    found = predicted(ground, recipe, trained, Part.TEST)
+    expected = Selection(TRIAL, Part.TEST, ANNOTATED).of(source)
+    assert set(found.regions) == {info.region_id for info in expected}
+    assert found.facts == {"checkpoint": trained.digest, "regions": ground.regions.digest}
+
+
+def test_masks_are_kept_for_relabelling_only(ground, recipe, trained):
+    plain = predicted(ground, recipe, trained, Part.TEST)
+    with pytest.raises(FileNotFoundError):
+        plain.masks(next(iter(plain.regions)))
+
+
+def test_masks_hold_the_classes_above_the_threshold_and_p_inner_inside(ground, recipe, trained):
+    found = predicted(ground, recipe, trained, Part.TRAIN, (Role.POSITIVE,), MERGING)
+    assert len(found.regions) == 3
+    n_cells = 0
+    for region_id in found.regions:
+        masks = found.masks(region_id)
+        assert masks.classes.shape == masks.inner.shape == (96, 96)
+        assert set(np.unique(masks.classes)) <= {0, 1, 2}
+        assert (masks.inner[masks.classes == 0] == 0).all()
+        n_cells += int((masks.classes > 0).sum())
+    assert n_cells > 0
+
+
+def test_a_higher_threshold_leaves_fewer_pixels(ground, recipe, trained):
+    def pixels(threshold):
+        merging = MERGING.model_copy(update={"threshold": threshold})
+        found = predicted(ground, recipe, trained, Part.TRAIN, (Role.POSITIVE,), merging)
+        return sum(int((found.masks(one).classes > 0).sum()) for one in found.regions)
+
+    assert pixels(0.01) > pixels(0.99)
