@@ -18,6 +18,8 @@ class StopSettings(Settings):
     """From round 2 on: a median pseudo cell below this share of the annotated one is collapse."""
     largest_cell: float = Field(default=1.2, gt=1)
     """From round 2 on: a median pseudo cell above this share of the annotated one is swelling."""
+    rollback_margin: float = Field(default=0.05, ge=0, le=1)
+    """A round is rolled back when its validation FROC is more than this below the best. Ours."""
 
 
 class SelfTrainingSettings(Settings):
