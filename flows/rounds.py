@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from storage.layout import Ref
 
 EVERYWHERE = (*ANNOTATED, Role.UNLABELLED)
+_ON_ANNOTATED = (Arm.SELF, Arm.SUPERVISED_LONGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class ArmResult:
     model: str
     rounds: tuple[Round, ...]
     kept: int
-    """Index of the best round, by validation against partial labels."""
+    """Index of the round that is kept, by validation against partial labels."""
     n_steps: int
     """Optimiser steps of all its trainings, those of the arms it continues included."""
     verdicts: tuple[Ref, ...] = ()
@@ -54,12 +55,12 @@ class ArmResult:
 
     @property
     def checkpoint(self) -> Ref:
-        """Return the checkpoint of the best round."""
+        """Return the checkpoint of the round that is kept."""
         return self.rounds[self.kept].checkpoint
 
     @property
     def labels(self) -> Ref:
-        """Return the labels that the best round trained on."""
+        """Return the labels that the kept round trained on."""
         return self.rounds[self.kept].labels
 
 
@@ -306,7 +307,10 @@ def _result(
 ) -> ArmResult:
     steps = start.n_steps + sum(_steps(bench.run, one.checkpoint) for one in rounds)
     scores = [validation_froc(bench.run, one.checkpoint) for one in rounds]
-    return ArmResult(arm, model, tuple(rounds), best_round(scores), steps, verdicts)
+    config = bench.config
+    within = config.self_training if arm in _ON_ANNOTATED else config.cooperative
+    kept = best_round(scores, within.stop.rollback_margin)
+    return ArmResult(arm, model, tuple(rounds), kept, steps, verdicts)
 
 
 def validation_froc(run: Run, checkpoint: Ref) -> float:
