@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import WorkspaceError
@@ -220,9 +220,10 @@ class Ledger:
         with self._connection() as connection:
             connection.execute(
                 "INSERT INTO run_stages (run_id, ordinal, label, state, key, message) VALUES "
-                "(?1, (SELECT COUNT(*) FROM run_stages WHERE run_id = ?1), ?2, ?3, ?4, ?5) "
-                "ON CONFLICT (run_id, key) DO UPDATE SET state = ?3, message = ?5",
-                (run_id, stage.label, stage.state, stage.key, stage.message),
+                "(:run_id, (SELECT COUNT(*) FROM run_stages WHERE run_id = :run_id), "
+                ":label, :state, :key, :message) "
+                "ON CONFLICT (run_id, key) DO UPDATE SET state = :state, message = :message",
+                {"run_id": run_id, **asdict(stage)},
             )
 
     def stages_of(self, run_id: str) -> tuple[RunStage, ...]:
@@ -242,9 +243,9 @@ class Ledger:
         body = canonical_json(event.body)
         with self._connection() as connection:
             connection.execute(
-                "INSERT INTO outbox (topic, body) VALUES (?1, ?2) ON CONFLICT (topic) "
-                "DO UPDATE SET body = ?2, delivered = NULL WHERE body <> ?2",
-                (event.topic, body),
+                "INSERT INTO outbox (topic, body) VALUES (:topic, :body) ON CONFLICT (topic) "
+                "DO UPDATE SET body = :body, delivered = NULL WHERE body <> :body",
+                {"topic": event.topic, "body": body},
             )
 
     def pending_events(self, *, every: bool = False) -> tuple[Event, ...]:

@@ -36,9 +36,9 @@ def follow_move(at: Workspace) -> None:
         for old in _old_roots(connection, _root(at)):
             for table, column in PLACES:
                 connection.execute(
-                    f"UPDATE {table} SET {column} = ?1 || substr({column}, length(?2) + 1) "  # noqa: S608  # constants
-                    f"WHERE substr({column}, 1, length(?2) + 1) = ?2 || '/'",
-                    (_root(at), old),
+                    f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "  # noqa: S608  # constants
+                    f"WHERE substr({column}, 1, length(:old) + 1) = :old || '/'",
+                    {"new": _root(at), "old": old},
                 )
 
 

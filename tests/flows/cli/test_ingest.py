@@ -55,7 +55,7 @@ def test_what_was_accepted_and_refused_is_told(run, folder, at):
     assert "Dataset mine" in out
     assert "gone.png: there is no file gone.png" in out
     assert "b.png: annotation 9: its bbox" in out
-    assert f"Next: signetflow run cpu --set dataset=mine --workspace {at.root}" in out
+    assert f"Next: signetflow run images-cpu --set dataset=mine --workspace {at.root}" in out
     assert len(open_catalogue(at, latest(at, "mine")).items) == 3
 
 
