@@ -115,7 +115,7 @@ def conducted(ground: Ground) -> Conducted:
 
 
 def small_config(**changes: object) -> RetrainConfig:
-    """Return a configuration in which every training takes two steps."""
+    """Return a configuration in which an epoch takes a few steps."""
     from flows.config import parse_config
 
     content: dict[str, object] = {
@@ -124,7 +124,7 @@ def small_config(**changes: object) -> RetrainConfig:
         "folds": [0],
         "networks": {"a": {"family": "tiny_resnet"}, "b": {"family": "tiny_dla"}},
         "training": {
-            "crop_px": 64, "batch": 2, "epochs": 2, "steps_per_epoch": 2, "validate_every": 1,
+            "crop_px": 64, "batch": 2, "epochs": 2, "crops_per_region": 1, "validate_every": 1,
         },
         "self_training": {"rounds": 2, "epochs": 1, "threshold": 0.5},
         "cooperative": {"rounds": 1, "first_epochs": 0, "epochs": 1, "threshold": 0.5},

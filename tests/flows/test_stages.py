@@ -6,6 +6,7 @@ import pytest
 from flows.config import Arm
 from flows.stages import Conductor, open_run
 from models.errors import NotFoundError
+from models.methods.settings import StopSettings
 from storage.checkpoints import load_card
 from storage.labels.log import ancestry
 from storage.labels.store import open_version
@@ -20,6 +21,7 @@ KEYS = {
 }  # fmt: skip
 """What the contract promises of a row."""
 N_ARMS = 12
+MARGIN = StopSettings().rollback_margin
 
 
 def rows_of(conducted, truth="complete"):
@@ -45,7 +47,7 @@ def test_each_control_takes_exactly_the_steps_of_its_twin(conducted):
     rows = rows_of(conducted)
     for model in "ab":
         steps = {arm.value: rows[model, arm.value]["n_steps"] for arm in Arm}
-        assert steps["supervised_longer"] == steps["self"] > steps["supervised"] == 4
+        assert steps["supervised_longer"] == steps["self"] > steps["supervised"] == 6
         assert steps["self_longer"] == steps["cooperative"] > steps["self"]
 
 
@@ -104,7 +106,7 @@ def test_cooperative_labels_come_from_the_other_network_and_extra_ones_from_the_
             assert version.parameters["checkpoint"] == arms[teacher, "self"].best.checkpoint.digest
 
 
-def test_the_kept_round_is_the_best_of_validation(conducted):
+def test_the_kept_round_is_the_last_that_validation_finds_good(conducted):
     at = conducted.ground.at
     for arm in conducted.inputs.arms:
         scores = []
@@ -112,7 +114,8 @@ def test_the_kept_round_is_the_best_of_validation(conducted):
             card = load_card(at, one.checkpoint)
             kept = card["best_epoch"] or len(card["history"])
             scores.append(card["history"][kept - 1]["validation_froc"])
-        assert scores[arm.kept] == max(scores)
+        good = [n for n, score in enumerate(scores) if score >= max(scores) - MARGIN]
+        assert arm.kept == good[-1]
 
 
 def test_figures_of_a_row_are_those_of_its_stored_detections(conducted):

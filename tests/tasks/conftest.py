@@ -42,7 +42,7 @@ def recipe(ground) -> Recipe:
 
 @pytest.fixture(scope="session")
 def trained(ground, recipe) -> Ref:
-    """Return a network after four steps on label version 0."""
+    """Return a network after six steps on label version 0."""
     return train_on(ground.run, ground, recipe)
 
 

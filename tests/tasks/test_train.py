@@ -16,7 +16,7 @@ def paced(recipe, **settings):
 
 def test_the_card_says_what_was_trained_on_what(ground, recipe, trained):
     card = load_card(ground.at, trained)
-    assert (card["n_steps"], len(card["history"]), card["n_regions"]) == (4, 2, 6)
+    assert (card["n_steps"], len(card["history"]), card["n_regions"]) == (6, 2, 6)
     assert (card["labels"], card["regions"]) == (ground.annotated.digest, ground.regions.digest)
     assert (card["split"], card["fold"], card["seed"]) == ("hard", 0, 0)
     assert (card["model"], card["purpose"], card["start"]) == ("a", "supervised", None)
@@ -56,18 +56,18 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights_as_one_that_was_
     monkeypatch.setattr(Work, "progress", lambda self, done, total: steps.append(done))
     assert training(own_ground.run, own_ground, eager) == undisturbed
     assert 1 not in steps  # it went on, and did not start again
-    assert steps[-1] == 6
+    assert steps[-1] == 9
 
 
 def test_a_control_takes_exactly_the_steps_of_its_twin(ground, recipe, trained, training):
     control = paced(recipe, epochs=2, steps_per_epoch=7)
     ref = training(ground.run, ground, control, Beginning(trained, pace=trained))
-    assert load_card(ground.at, ref)["n_steps"] == load_card(ground.at, trained)["n_steps"] == 4
+    assert load_card(ground.at, ref)["n_steps"] == load_card(ground.at, trained)["n_steps"] == 6
 
 
 def test_a_pace_that_does_not_fit_the_epochs_is_an_error(ground, recipe, trained, training):
     with pytest.raises(AssertionError, match="no whole number of steps per epoch"):
-        training(ground.run, ground, paced(recipe, epochs=3), Beginning(trained, pace=trained))
+        training(ground.run, ground, paced(recipe, epochs=4), Beginning(trained, pace=trained))
 
 
 def test_a_training_that_goes_on_starts_from_the_weights_it_is_given(
