@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.annotations import Polygons
+from models.geometry.rings import ring_area
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +87,11 @@ def _ring(cells: NDArray[np.uint32], cell: int, where: tuple[slice, slice]) -> N
     # p, and the outer one of them, plus 1, halved, is the pixel's corner on that side.
     doubled = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     rings, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    ring = rings[0] if len(rings) == 1 else max(rings, key=cv2.contourArea)
-    corners: NDArray[np.float64] = ((ring[:, 0] + 1) // 2).astype(np.float64)
-    corners += (where[1].start, where[0].start)
-    return corners
+    corners = [((ring[:, 0] + 1) // 2).astype(np.float64) for ring in rings]
+    # By the area in pixels: between pixel centres a thin part would have none.
+    largest: NDArray[np.float64] = max(corners, key=ring_area)
+    largest += (where[1].start, where[0].start)
+    return largest
 
 
 def _without_repeats(rings: Ragged) -> Polygons:

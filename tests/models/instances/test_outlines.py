@@ -47,6 +47,12 @@ def test_an_l_has_six_corners_and_the_area_of_its_pixels():
     assert abs(signed_area(ring)) == 4
 
 
+def test_of_two_parts_the_one_of_more_pixels_is_outlined():
+    rows = [[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 0, 1, 0]]
+    cells = np.array(rows, np.uint32)
+    assert abs(signed_area(outline(cells, ids(1))[0])) == 4
+
+
 @given(SMALL_MAPS)
 def test_an_outline_encloses_exactly_the_pixels_of_the_largest_part(cells):
     if not (cells == 1).any():
