@@ -1,0 +1,65 @@
+"""The flow's own part: what it writes down about a run. Real Prefect runs it in tests/flows/cli."""
+
+import socket
+
+import pytest
+
+from flows.config import Arm
+from flows.retrain import retrain
+from models.errors import InputError, NotFoundError
+from models.geometry.settings import TileSettings
+from storage.labels.log import log
+from tasks.report import read_table
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(monkeypatch):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{held.getsockname()[1]}")
+        yield
+
+
+def test_a_run_is_written_down_with_its_report_and_told(own_ground):
+    networks = {"a": own_ground.config.networks["a"]}
+    config = own_ground.config.model_copy(update={"arms": (Arm.SUPERVISED,), "networks": networks})
+    text = retrain.fn(config, own_ground.at.root)
+    ledger = own_ground.run.ledger
+    (run,) = ledger.runs()
+    assert (run.state, str(run.result)) == ("completed", text)
+    assert run.config == config.model_dump(mode="json")
+    assert run.result is not None
+    assert {row["arm"] for row in read_table(own_ground.at, run.result)} == {"supervised"}
+    states = [one.state for one in ledger.stages_of(run.run_id)]
+    assert states == ["cached", "cached", *["completed"] * (len(states) - 2)]
+    assert [event.topic.split("/")[0] for event in ledger.pending_events()] == [
+        "run", "round", "end",
+    ]  # fmt: skip
+
+
+def test_a_run_that_fails_says_why_and_keeps_what_it_has(own_ground):
+    before = log(own_ground.at)
+    finer = own_ground.config.model_copy(update={"tiles": TileSettings(mpp=0.25)})
+    with pytest.raises(InputError, match="no pixel size"):
+        retrain.fn(finer, own_ground.at.root)
+    ledger = own_ground.run.ledger
+    (run,) = ledger.runs()
+    assert run.state == "failed"
+    assert "no pixel size" in run.message
+    (failed,) = ledger.stages_of(run.run_id)
+    assert (failed.label, failed.state) == ("cut regions", "failed")
+    assert [event.body.get("state") for event in ledger.pending_events()] == [None, "failed"]
+    assert log(own_ground.at) == before
+
+
+def test_an_unknown_dataset_leaves_no_run(own_ground):
+    config = own_ground.config.model_copy(update={"dataset": "none"})
+    with pytest.raises(NotFoundError):
+        retrain.fn(config, own_ground.at.root)
+    assert own_ground.run.ledger.runs() == ()
+
+
+def test_the_flow_caches_nothing_and_is_called_by_the_runs_name():
+    assert retrain.persist_result is False
+    assert retrain.name == "retrain"
+    assert retrain.flow_run_name == "{config.name}"
