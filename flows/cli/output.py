@@ -89,14 +89,17 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from rich.text import Text
 
     # Names come from files and people: as `Text`, square brackets in them are no markup.
-    grid = Table(title=Text(title), title_justify="left")
+    grid = Table()
     for index, column in enumerate(columns):
         grid.add_column(Text(column), justify="left" if index == 0 else "right")
     for row in rows:
         grid.add_row(*map(Text, row))
     # Only a terminal has a width; in a file or a pipe nothing is cut off.
     width = None if sys.stdout.isatty() else UNCUT
-    Console(file=sys.stdout, width=width).print(grid)
+    console = Console(file=sys.stdout, width=width)
+    if title:  # apart from the grid, which would wrap it to its own width
+        console.print(Text(title, style="italic"))
+    console.print(grid)
 
 
 def _silent(done: int, total: int) -> None:
