@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MEASURED = ("growth", "churn", "relative_area", "n_pseudo", "n_human")
+"""What MLflow is told of a round's card."""
+
 
 @dataclass(slots=True)
 class Tracker:
@@ -49,44 +52,41 @@ class Tracker:
             "split": arm.trial.split, "fold": str(arm.trial.fold), "seed": str(arm.trial.seed),
             "model": arm.model, "arm": arm.arm, "round": str(one.number),
         }  # fmt: skip
-        name = f"{arm.trial} · {arm.model} · {arm.arm} round {one.number}"
-        card = load_card(self.run.at, one.checkpoint)
-        verdict = load_card(self.run.at, one.verdict) if one.verdict else {}
-        stage = self.run.ledger.made(one.checkpoint)
-        labels = [self._dataset(one.labels, "training")]
         slug = "/".join(tags.values())
-        metrics = {
-            key: float(verdict[key])
-            for key in ("growth", "churn", "relative_area", "n_pseudo", "n_human")
-            if verdict.get(key) is not None
-        }
-        body = {
+        name = f"{arm.trial} · {arm.model} · {arm.arm} round {one.number}"
+        verdict = load_card(self.run.at, one.verdict) if one.verdict else {}
+        body = self._training(one) | {
             "type": "round", "run_id": self.run.run_id, "slug": slug, "name": name,
+            "metrics": {key: verdict[key] for key in MEASURED if verdict.get(key) is not None},
+            "labels": [self._dataset(one.labels, "training")],
+        }  # fmt: skip
+        body["tags"] |= tags | {"decision": str(verdict.get("reason", ""))}
+        self.run.ledger.post(Event(f"round/{self.run.run_id}/{slug}", body))
+        last = body["history"][-1] if body["history"] else {}
+        row = {
+            "name": name, "labels_in": one.labels_before.digest, "labels_out": one.labels.digest,
+            "cells": body["labels"][0]["n_cells"], "growth": verdict.get("growth"),
+            "froc": last.get("validation_froc"),
+        }  # fmt: skip
+        with self._lock:
+            self._rounds.append(row)
+
+    def _training(self, one: RoundEvidence) -> dict[str, Any]:
+        """Return what is to be said of the training of a round."""
+        card, stage = load_card(self.run.at, one.checkpoint), self.run.ledger.made(one.checkpoint)
+        return {
             "started": stage.started if stage else 0.0,
             "seconds": stage.seconds if stage else 0.0,
-            "tags": tags | {
+            "tags": {
                 "labels.in": one.labels_before.digest,
                 "labels.out": one.labels.digest,
                 "labels.parent": one.labels_before.digest,
                 "stage_key": stage.key if stage else "",
-                "decision": str(verdict.get("reason", "")),
             },
             "params": {"training": card["training"], "network": card["network"]},
             "history": card["history"],
-            "metrics": metrics,
-            "labels": labels,
             "checkpoint": str(one.checkpoint),
-        }  # fmt: skip
-        self.run.ledger.post(Event(f"round/{self.run.run_id}/{slug}", body))
-        last = card["history"][-1] if card["history"] else {}
-        with self._lock:
-            self._rounds.append(
-                {
-                    "name": name, "labels_in": one.labels_before.digest,
-                    "labels_out": one.labels.digest, "cells": labels[0]["n_cells"],
-                    "growth": verdict.get("growth"), "froc": last.get("validation_froc"),
-                }
-            )  # fmt: skip
+        }
 
     def run_ended(self, report: Ref | None, message: str = "") -> None:
         """Post how the run ended, and deliver what waits; `message` says why it failed."""
@@ -107,7 +107,7 @@ class Tracker:
         with self._lock:
             delivery = deliver(self.run.at)
         if delivery.problem:
-            logger.warning("%s; %d events wait", delivery.problem, delivery.waiting)
+            logger.warning("%s", delivery.problem)
 
     def _first_start(self) -> float:
         (known,) = (one for one in self.run.ledger.runs() if one.run_id == self.run.run_id)

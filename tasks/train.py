@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from models.methods.validation import Validation
     from models.metrics.settings import EvaluationSettings
+    from models.networks.segmenter import Segmenter
     from models.training.settings import TrainingSettings
     from storage.regions import Regions
     from tasks.trial import Trial
@@ -69,7 +70,6 @@ def train(
     """
     import torch
 
-    from models.networks.registry import build
     from models.networks.weights import weights_record
     from models.training.loop import Hooks
     from models.training.loop import train as run_training
@@ -82,12 +82,9 @@ def train(
     torch.set_num_threads(runtime.threads)
     source = open_regions(work.at, regions)
     chosen = selection.of(source)
-    if begin.start is None:
-        network = build(recipe.detector.network, seed=trial.seed)
-    else:
-        network = load_network(work.at, recipe.detector, begin.start)
+    network = _network(work, trial, recipe, begin)
     settings = _paced(work, recipe.training, begin.pace)
-    first_weights = weights_record(recipe.detector.network, network)
+    first_weights = None if begin.start else weights_record(recipe.detector.network, network)
     outcome = run_training(
         network,
         LabelledRegions(source, open_version(work.at, labels), chosen),
@@ -100,13 +97,21 @@ def train(
         "labels": labels.digest,
         "regions": regions.digest,
         "start": begin.start.digest if begin.start else None,
-        "first_weights": None if begin.start else first_weights,
+        "first_weights": first_weights,
         "n_regions": len(chosen),
         "n_steps": outcome.n_steps,
         "best_epoch": outcome.best_epoch,
         "history": outcome.history,
     }
     return save_checkpoint(work.at, outcome.state, card)
+
+
+def _network(work: Work, trial: Trial, recipe: Recipe, begin: Beginning) -> Segmenter:
+    from models.networks.registry import build
+
+    if begin.start is None:
+        return build(recipe.detector.network, seed=trial.seed)
+    return load_network(work.at, recipe.detector, begin.start)
 
 
 def _paced(work: Work, settings: TrainingSettings, pace: Ref | None) -> TrainingSettings:

@@ -96,7 +96,7 @@ def test_a_failed_run_is_told_with_its_reason(own_ground, unheard, caplog):
     (event,) = run.ledger.pending_events()
     assert (event.body["state"], event.body["message"]) == ("failed", "the disk is full")
     assert event.body["rows"] == []
-    assert "1 events wait" in caplog.text
+    assert "1 event waits" in caplog.text
     assert issubclass(TrackingError, RuntimeError)
 
 
