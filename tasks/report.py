@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TABLE = "table.json"
 PAGE = "report.html"
 CONFIG = "config.json"
+ROUNDS = "rounds.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def report(
     `settings` is the whole configuration as canonical JSON: it is shown, and kept beside the page.
     """
     from storage.report.page import build_page
+    from storage.report.sheet import contact_sheet
     from tasks.page import Asked, report_data
 
     rows = [row for arm in inputs.arms for row in _rows(work.at, arm, candidate_floor)]
@@ -54,6 +56,8 @@ def report(
         table = {"rows": [_public(row) for row in data.rows]}
         (artefact.path / TABLE).write_text(json.dumps(table, indent=1, allow_nan=False))
         (artefact.path / PAGE).write_text(build_page(data), encoding="utf-8")
+        if data.crops:
+            (artefact.path / ROUNDS).write_bytes(contact_sheet(data.crops))
         (artefact.path / CONFIG).write_text(settings)
         return commit(work.at, Kind.REPORT, artefact)
 
