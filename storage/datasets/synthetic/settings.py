@@ -13,7 +13,7 @@ class SyntheticSettings(Settings):
     """A made-up dataset; the same settings give the same bytes."""
 
     seed: int = Field(default=0, ge=0)
-    organs: int = Field(default=18, ge=1, le=99)
+    organs: int = Field(default=36, ge=1, le=99)
     """Organs differ in stain, tissue and cells; three folds need at least three."""
     positive_slides: int = Field(default=1, ge=0, le=99)
     """Slides with target cells, per organ."""
@@ -23,7 +23,7 @@ class SyntheticSettings(Settings):
     """Annotated sections of each slide with target cells."""
     unlabelled_windows: int = Field(default=1, ge=0, le=9)
     """Sections of each such slide that nobody annotated."""
-    negative_windows: int = Field(default=1, ge=1, le=9)
+    negative_windows: int = Field(default=3, ge=1, le=9)
     """Sections of each slide without target cells."""
     window_px: int = Field(default=1024, ge=256, le=4096, multiple_of=256)
     """Side of a section, in level-0 pixels; sections lie on a grid of this step."""
@@ -32,7 +32,7 @@ class SyntheticSettings(Settings):
 
     @classmethod
     def small(cls, seed: int = 0) -> Self:
-        """Return the dataset of the demo: 36 slides of 18 organs, with 54 sections."""
+        """Return the dataset of the demo: 72 slides of 36 organs, with 180 sections."""
         return cls(seed=seed)
 
     @classmethod
