@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from models.networks.settings import NetworkSettings
 
 _UNET_STRIDE = 32
+_DRAWING = threading.Lock()
+"""First weights are drawn from the process's one generator: from two threads they would mix."""
 
 
 def build(settings: NetworkSettings, seed: int) -> Segmenter:
@@ -33,7 +36,7 @@ def build(settings: NetworkSettings, seed: int) -> Segmenter:
         If the pretrained weights cannot be had.
     """
     n_channels = N_CHANNELS[settings.head]
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         if settings.family == "tiny_resnet":
             return Segmenter(TinyResNet(n_channels), settings.head, TinyResNet.stride)

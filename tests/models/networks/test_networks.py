@@ -1,5 +1,8 @@
 """Every network, through the registry."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -96,3 +99,17 @@ def test_two_bernoulli_channels_become_three_classes_that_exclude_each_other():
     assert p.tolist() == pytest.approx(
         [one / (neither + edge + inner) for one in (neither, edge, inner)]
     )
+
+
+def test_networks_that_are_built_at_once_have_the_weights_of_those_built_alone():
+    settings = [NetworkSettings(family="tiny_resnet"), NetworkSettings(family="tiny_dla")]
+    alone = [digest(one, seed=3) for one in settings]
+    barrier = threading.Barrier(2)
+
+    def built(one):
+        barrier.wait(10)
+        return [digest(one, seed=3) for _ in range(10)]
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(built, settings))
+    assert together == [[one] * 10 for one in alone]
