@@ -151,7 +151,8 @@ def test_unfinished_work_is_kept_by_a_failure_and_cleared_by_success(at, run):
 
 def test_two_threads_that_need_one_stage_make_it_once(at):
     inside, go_on = threading.Event(), threading.Event()
-    runs, refs = [], []
+    runs: list[str] = []
+    answers: dict[str, tuple[Ref, bool]] = {}
 
     def body(work: Work, *, n: int) -> Ref:
         runs.append(work.label)
@@ -162,7 +163,7 @@ def test_two_threads_that_need_one_stage_make_it_once(at):
     known = Stage("waited for", 1, Kind.CARD, body)
 
     def ask(name):
-        refs.append(known.fetch(Run(at, name), name, {"n": 1}))
+        answers[name] = known.fetch(Run(at, name), name, {"n": 1})
 
     first = threading.Thread(target=ask, args=("first",))
     first.start()
@@ -175,8 +176,9 @@ def test_two_threads_that_need_one_stage_make_it_once(at):
     first.join(10)
     second.join(10)
     assert runs == ["first"]
-    assert [cached for _, cached in refs] == [False, True]
-    assert refs[0][0] == refs[1][0]
+    (first_ref, first_cached), (second_ref, second_cached) = answers["first"], answers["second"]
+    assert (first_cached, second_cached) == (False, True)
+    assert first_ref == second_ref
 
 
 ASK = """
