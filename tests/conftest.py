@@ -53,14 +53,16 @@ class Ground:
     dataset: Ref
     regions: Ref
     annotated: Ref
+    untouched: Path
+    """A copy of the workspace as it was before any test."""
 
-    def copied(self, folder: Path) -> Ground:
-        """Return the same in a workspace of its own."""
+    def copied(self, folder: Path, source: Path | None = None) -> Ground:
+        """Return the same, with all that tests have added, in a workspace of its own."""
         from storage.layout import Workspace
         from tasks.stage import Run
 
         at = Workspace(folder / "workspace")
-        shutil.copytree(self.at.root, at.root)
+        shutil.copytree(source or self.at.root, at.root)
         return replace(self, at=at, run=Run(at, self.run.run_id))
 
 
@@ -80,13 +82,15 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     run = open_run(config, at)
     regions = extract(run, "cut", dataset=dataset, tiles=config.tiles)
     annotated = annotate(run, "draw", regions=regions, ellipses=config.ellipses)
-    return Ground(at, run, config, dataset, regions, annotated)
+    untouched = folder / "untouched"
+    shutil.copytree(at.root, untouched)
+    return Ground(at, run, config, dataset, regions, annotated, untouched)
 
 
 @pytest.fixture
 def own_ground(ground: Ground, tmp_path: Path) -> Ground:
-    """Return a ground that the test may harm."""
-    return ground.copied(tmp_path)
+    """Return a ground that the test may harm, as it was before any test."""
+    return ground.copied(tmp_path, ground.untouched)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def test_what_is_damaged_is_planned_again_and_no_more(conducted, tmp_path):
     assert [(call.name, bool(call.key)) for call in run.calls if not call.done] == [
         ("evaluate", True), ("report", False),
     ]  # fmt: skip
-    run = Run(ground.at, ground.run.run_id)
+    run = Run(ground.at, "again")
     again = Conductor(run, ground.config).report()
     table = (ground.at.path(again) / TABLE).read_text()
     assert json.loads(table)["rows"] == read_table(conducted.ground.at, conducted.report)
