@@ -65,6 +65,9 @@ def report_error(error: BaseException, code: int, *, as_json: bool) -> int:
     message = getattr(error, "format_message", lambda: str(error))() or type(error).__name__
     if as_json:
         write_json({"error": {"type": type(error).__name__, "message": message, "exit_code": code}})
+    if type(error).__name__ == "NoArgsIsHelpError":
+        note(message)  # help that was asked for by typing nothing is no error to read
+        return code
     known = code != 1 or type(error).__module__ == "models.errors"
     prefix = "" if known else f"{type(error).__name__}: "
     hint = "" if known else " (run again with --debug for the full trace)"

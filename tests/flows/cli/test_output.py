@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from flows.cli import output
+from flows.cli import main, output
 from flows.cli.output import note, progress, report_error, say, table, write_json
 
 
@@ -73,3 +73,10 @@ def test_an_error_goes_to_stderr_whatever_is_asked(capsys, as_json):
     assert err.startswith("error: ValueError: ValueError")
     assert bool(out) is as_json
     assert output.INTERRUPTED == 130
+
+
+def test_a_command_without_its_words_shows_help_and_no_error(capsys):
+    assert main(["labels"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Usage:")
+    assert "error:" not in shown
