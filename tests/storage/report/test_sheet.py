@@ -19,6 +19,7 @@ def story(n_panels):
 def test_each_piece_of_tissue_is_a_row_and_each_round_a_column():
     stories = [story(2), story(3)]
     sheet = cv2.imdecode(np.frombuffer(contact_sheet(stories), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert sheet is not None
     panel = draw(stories[0].image, stories[0].panels[0])
     height, width = panel.shape[:2]
     assert sheet.shape == (2 * (height + GAP_PX), 3 * (width + GAP_PX), 3)
