@@ -126,7 +126,8 @@ def _summary(rows: list[ArmRow]) -> list[str]:
         span = f" (95 % interval {interval[0]:+.3f} to {interval[1]:+.3f})" if interval else ""
         sentences.append(
             f"{row.model}, {row.mode} fold {row.fold}, seed {row.seed}: {ARMS[row.arm]} has FROC "
-            f"{row.froc:.3f}, its control of as many steps {control.froc:.3f}: "
+            f"{row.froc:.3f} after {row.n_steps:,} steps, its control {control.froc:.3f} after "
+            f"{control.n_steps:,}: "
             f"{gain:+.3f}{span}, {row.truth} truth."
         )
     return sentences
