@@ -45,5 +45,5 @@ class TrainingSettings(Settings):
     """Epochs from one validation to the next; the last epoch is always validated. 0: never."""
     keep: Literal["best", "last"] = "best"
     """Which weights come out: those of the best validation or those of the last step."""
-    save_every_s: float = Field(default=30.0, ge=0)
-    """Seconds of work that a kill may cost. Changes no result."""
+    save_every_s: float = Field(default=30.0, ge=0, exclude=True)
+    """Seconds of work that a kill may cost. Changes no result, so it is left out of every key."""

@@ -63,7 +63,7 @@ def fingerprint(network: nn.Module, settings: TrainingSettings, randomness: Rand
 
     Call it before the first step: the first weights are part of it.
     """
-    wanted = settings.model_dump(mode="json", exclude={"save_every_s"})
+    wanted = settings.model_dump(mode="json")
     text = json.dumps([wanted, randomness.seed, randomness.stage], sort_keys=True)
     return hashlib.sha256((text + weights_digest(network.state_dict())).encode()).hexdigest()
 

@@ -264,3 +264,8 @@ def test_a_training_on_cuda_resumes_to_the_same_bytes(source, sink):
     with pytest.raises(Killed):
         run(source, sink=sink, runtime=runtime, report=kill_at(7))
     assert fingerprint(run(source, sink=sink, runtime=runtime)) == fingerprint(whole)
+
+
+def test_how_often_a_state_is_saved_is_part_of_no_key():
+    assert "save_every_s" not in SETTINGS.model_dump(mode="json")
+    assert SETTINGS.save_every_s == 0
