@@ -11,6 +11,7 @@ from models.annotations import Role
 from models.methods.rounds import best_round
 from storage.checkpoints import load_card
 from storage.datasets.splits import Part
+from tasks.evidence import Round
 from tasks.judge import judge
 from tasks.predict import predict
 from tasks.relabel import Step, relabel
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 
 EVERYWHERE = (*ANNOTATED, Role.UNLABELLED)
 _ON_ANNOTATED = (Arm.SELF, Arm.SUPERVISED_LONGER)
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One round of one arm: labels, the network trained on them, and what the card said."""
-
-    number: int
-    labels: Ref
-    checkpoint: Ref
-    labels_before: Ref
-    verdict: Ref | None = None
-    """The card that compares `labels` with `labels_before`; None where labels stay."""
 
 
 @dataclass(frozen=True, slots=True)

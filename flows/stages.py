@@ -13,7 +13,7 @@ from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
 from storage.datasets.splits import Part
 from tasks.evaluate import evaluate
-from tasks.evidence import ArmEvidence, RoundEvidence
+from tasks.evidence import ArmEvidence
 from tasks.ingest import annotate, extract
 from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.predict import predict
@@ -130,11 +130,7 @@ class Conductor:
 def _evidence(
     trial: Trial, result: ArmResult, detections: Ref | None, evaluation: Ref | None
 ) -> ArmEvidence:
-    rounds = tuple(
-        RoundEvidence(one.number, one.labels_before, one.labels, one.checkpoint, one.verdict)
-        for one in result.rounds
-    )
     return ArmEvidence(
-        trial, result.arm.value, result.model, rounds, result.kept, result.n_steps,
+        trial, result.arm.value, result.model, result.rounds, result.kept, result.n_steps,
         result.verdicts, detections, evaluation,
     )  # fmt: skip

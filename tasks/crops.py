@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from models.annotations import Polygons, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,12 +35,14 @@ def stories(at: Workspace, inputs: ReportInputs) -> list[CropStory]:
     regions = open_regions(at, inputs.regions)
     chosen = [arm for arm in inputs.arms if arm.arm == "self"]
     each = max(1, STORIES // max(1, len(chosen)))
-    return [story for arm in chosen[:STORIES] for story in _of_arm(at, inputs, regions, arm)[:each]]
+    drawn = (_of_arm(at, inputs, regions, arm) for arm in chosen[:STORIES])
+    return [story for one in drawn for story in islice(one, each)]
 
 
 def _of_arm(
     at: Workspace, inputs: ReportInputs, regions: Regions, arm: ArmEvidence
-) -> list[CropStory]:
+) -> Iterator[CropStory]:
+    """Yield the crops of one arm, those in which it added most first; drawn when asked for."""
     from storage.labels.store import open_version
 
     first = open_version(at, inputs.annotated)
@@ -51,7 +54,8 @@ def _of_arm(
         if info.role is Role.POSITIVE and info.region_id in last.region_ids
     ]
     best = [region_id for growth, region_id in sorted(grown, reverse=True) if growth > 0]
-    return [_story(regions, regions.info(name), versions, arm) for name in best[:STORIES]]
+    for name in best:
+        yield _story(regions, regions.info(name), versions, arm)
 
 
 def _story(

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RoundEvidence:
-    """One round: the labels before and of it, the network trained on them, and the card."""
+class Round:
+    """One round of one arm: labels, the network trained on them, and what the card said."""
 
     number: int
-    labels_before: Ref
     labels: Ref
     checkpoint: Ref
-    verdict: Ref | None
-    """What the labels became; None where they stay."""
+    labels_before: Ref
+    verdict: Ref | None = None
+    """The card that compares `labels` with `labels_before`; None where labels stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ArmEvidence:
     trial: Trial
     arm: str
     model: str
-    rounds: tuple[RoundEvidence, ...]
+    rounds: tuple[Round, ...]
     kept: int
     """Index of the round whose network is evaluated."""
     n_steps: int
@@ -40,6 +40,6 @@ class ArmEvidence:
     evaluation: Ref | None
 
     @property
-    def best(self) -> RoundEvidence:
+    def best(self) -> Round:
         """Return the round that is kept."""
         return self.rounds[self.kept]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         RoundCard,
         TrainingPlot,
     )
-    from tasks.evidence import ArmEvidence, RoundEvidence
+    from tasks.evidence import ArmEvidence, Round
     from tasks.report import ReportInputs
 
 PACKAGES = ("torch", "numpy", "scikit-image", "zarr", "tiffslide", "prefect", "mlflow")
@@ -219,7 +219,7 @@ def _cards(at: Workspace, arm: ArmEvidence) -> list[RoundCard]:
     return [_card(at, arm, index, one) for index, one in enumerate(arm.rounds) if one.verdict]
 
 
-def _card(at: Workspace, arm: ArmEvidence, index: int, one: RoundEvidence) -> RoundCard:
+def _card(at: Workspace, arm: ArmEvidence, index: int, one: Round) -> RoundCard:
     from storage.report.model import RoundCard
 
     if one.verdict is None:

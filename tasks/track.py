@@ -14,7 +14,7 @@ from tasks.report import read_table
 
 if TYPE_CHECKING:
     from storage.layout import Ref
-    from tasks.evidence import ArmEvidence, RoundEvidence
+    from tasks.evidence import ArmEvidence, Round
     from tasks.stage import Run
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Tracker:
             self._round(arm, one)
         self.deliver()
 
-    def _round(self, arm: ArmEvidence, one: RoundEvidence) -> None:
+    def _round(self, arm: ArmEvidence, one: Round) -> None:
         """Post one round: its labels, its network, what was measured."""
         tags = {
             "split": arm.trial.split, "fold": str(arm.trial.fold), "seed": str(arm.trial.seed),
@@ -71,7 +71,7 @@ class Tracker:
         with self._lock:
             self._rounds.append(row)
 
-    def _training(self, one: RoundEvidence) -> dict[str, Any]:
+    def _training(self, one: Round) -> dict[str, Any]:
         """Return what is to be said of the training of a round."""
         card, stage = load_card(self.run.at, one.checkpoint), self.run.ledger.made(one.checkpoint)
         return {

@@ -12,7 +12,6 @@ from flows.bench import Bench
 from flows.config import Arm, parse_config
 from flows.rounds import (
     ArmResult,
-    Round,
     longer,
     on_unlabelled,
     paces,
@@ -27,6 +26,7 @@ from models.runtime import Runtime
 from models.training.settings import TrainingSettings
 from storage.datasets.splits import Part
 from storage.layout import Kind, Ref, Workspace
+from tasks.evidence import Round
 from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.stage import Run
 from tasks.train import Recipe

@@ -5,7 +5,7 @@ from models.merging.settings import MergeSettings
 from storage.checkpoints import save_card
 from storage.datasets.splits import Part
 from tasks.crops import SIDE_PX, STORIES, stories
-from tasks.evidence import ArmEvidence, RoundEvidence
+from tasks.evidence import ArmEvidence, Round
 from tasks.relabel import Step, relabel
 from tasks.report import ReportInputs
 from tasks.trial import Trial
@@ -20,7 +20,7 @@ def told(ground, perfect):
         step=Step("crops", "self", 1, MergeSettings(threshold=0.5)),
     )  # fmt: skip
     checkpoint = save_card(ground.at, {"stands": "for a checkpoint"})
-    first = RoundEvidence(1, ground.annotated, labels, checkpoint, None)
+    first = Round(1, labels, checkpoint, ground.annotated)
     arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (first,), 0, 4, (), None, None)
     other = ArmEvidence(Trial("hard", 0, 0), "cooperative", "a", (first,), 0, 4, (), None, None)
     inputs = ReportInputs(ground.dataset, ground.regions, ground.annotated, (arm, other))
@@ -56,7 +56,7 @@ def test_outlines_lie_over_the_cells_of_the_picture(told):
 
 
 def test_an_arm_that_added_nothing_has_no_story(ground):
-    still = RoundEvidence(1, ground.annotated, ground.annotated, ground.annotated, None)
+    still = Round(1, ground.annotated, ground.annotated, ground.annotated)
     arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (still,), 0, 4, (), None, None)
     inputs = ReportInputs(ground.dataset, ground.regions, ground.annotated, (arm,))
     assert stories(ground.at, inputs) == []
