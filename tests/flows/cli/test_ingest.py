@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from flows.cli.ingest import _name_of
+from flows.cli.ingest.frame import name_of
 from storage.datasets.catalogue import latest, open_catalogue
 from storage.layout import Workspace
 
@@ -184,7 +184,7 @@ def test_a_workspace_that_cannot_be_written_is_a_failure(run, folder, tmp_path):
     ],
 )
 def test_a_dataset_is_called_after_its_folder(path, name):
-    assert _name_of(Path(path)) == name
+    assert name_of(Path(path)) == name
 
 
 def test_help_teaches_with_an_example_and_imports_nothing_heavy():

@@ -1,23 +1,15 @@
-"""``signetflow ingest``: read a dataset into the workspace."""
+"""What every kind of dataset shares: its options, the reading, and the answer."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path  # typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from flows.cli.output import (
-    JsonOption,
-    WorkspaceOption,
-    progress,
-    report_error,
-    say,
-    table,
-    write_json,
-)
-from models.errors import EmptyDatasetError, InputError, WrongUseError
+from flows.cli.output import progress, report_error, say, table, write_json
+from models.errors import EmptyDatasetError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +49,7 @@ StrictOption = Annotated[
 ]
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """What all kinds of dataset can be told."""
 
     name: str
@@ -70,141 +62,15 @@ class _Choice(NamedTuple):
     as_json: bool
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    kinds = typer.Typer(
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="Read a dataset into the workspace and fix its folds.\n\n"
-        "Images are not copied, annotations never changed. What cannot be used is refused by name "
-        "and reason, the rest is taken; exit code 3 if nothing could be. The same --name again "
-        "makes a new version (--add: with all that the last one held), in which no group leaves "
-        "its fold and new ones join.",
-    )
-    kinds.command("coco")(coco)
-    kinds.command("slides")(slides)
-    kinds.command("synthetic")(synthetic)
-    app.add_typer(kinds, name="ingest")
-
-
-def coco(  # one per option
-    path: Annotated[
-        Path,
-        typer.Argument(
-            help="JSON file, or a folder with annotations_coco.json, annotations.json or one "
-            "instances*.json; images lie beside it or in its folder images."
-        ),
-    ],
-    name: NameOption = None,
-    role: Annotated[
-        Literal["positive", "negative", "unlabelled"],
-        typer.Option(help="Of images whose key role does not say it."),
-    ] = "positive",
-    class_name: Annotated[
-        str | None, typer.Option("--class", help="Category to take.", show_default="all")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="key=value: only images with that value. May be repeated."),
-    ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="Micrometres per pixel of images without a key mpp.")
-    ] = None,
-    hide: HideOption = 0.0,
-    seed: SeedOption = 0,
-    group_by: GroupOption = None,
-    add: AddOption = False,
-    strict: StrictOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Read boxes (and outlines) in COCO form.
-
-    Images may carry role (positive, negative, unlabelled), complete (true: every cell is
-    annotated), slide, patient or case, organ, site and mpp.
-
-    Example: signetflow ingest coco data/nuclei --where stain=he --hide 0.6 --name nuclei
-    """
-    from models.annotations import Role
-    from storage.datasets.coco import CocoReader
-
-    reader = CocoReader(path, Role(role), class_name, _pairs(where or []), mpp)
-    named = name or _name_of(path)
-    chosen = _Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
-    return _ingest(reader, chosen)
-
-
-def slides(  # one per option
-    path: Annotated[Path, typer.Argument(help="Slide or image, or a folder of them.")],
-    role: Annotated[
-        Literal["negative", "unlabelled"],
-        typer.Option(help="negative: guaranteed free of the target. unlabelled: nobody looked."),
-    ],
-    name: NameOption = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="Micrometres per pixel, in place of what the files say."),
-    ] = None,
-    seed: SeedOption = 0,
-    group_by: GroupOption = None,
-    add: AddOption = False,
-    strict: StrictOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Read slides and images that carry no annotations.
-
-    Example: signetflow ingest slides data/normal --role negative --name nuclei --add
-    """
-    from models.annotations import Role
-    from storage.datasets.slide_folder import SlideFolderReader
-
-    reader = SlideFolderReader(path, Role(role), mpp)
-    named = name or _name_of(path)
-    chosen = _Choice(named, 0.0, seed, group_by, add, strict, workspace, as_json)
-    return _ingest(reader, chosen)
-
-
-def synthetic(  # one per option
-    path: Annotated[Path, typer.Argument(help="Folder that holds a made-up dataset.")],
-    name: NameOption = None,
-    hide: HideOption = 0.0,
-    seed: SeedOption = 0,
-    group_by: GroupOption = None,
-    add: AddOption = False,
-    strict: StrictOption = False,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Read made-up slides, as signetflow demo writes them.
-
-    Example: signetflow ingest synthetic workspace/synthetic --name synthetic
-    """
-    from storage.datasets.synthetic.reader import SyntheticReader
-
-    named = name or _name_of(path)
-    chosen = _Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
-    return _ingest(SyntheticReader(path), chosen)
-
-
-def _pairs(where: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for text in where:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise WrongUseError(f"--where {text!r}: expected key=value, such as stain=he.")
-        pairs[key] = value
-    return pairs
-
-
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Return a dataset's name after its folder, or after its file where a file was given."""
     named = path.resolve()
     stem = named.stem if named.is_file() else named.name
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip(".-")[:100] or "dataset"
 
 
-def _ingest(reader: DatasetReader, chosen: _Choice) -> int:
+def ingest(reader: DatasetReader, chosen: Choice) -> int:
+    """Register what a reader finds, say what became of it, and return the exit code."""
     from storage.datasets.catalogue import register as register_dataset
     from storage.layout import Workspace, default_root
 
@@ -256,7 +122,7 @@ def _refuse(
     error: InputError,
     answer: dict[str, Any],
     refused: Sequence[RefusedItem],
-    chosen: _Choice,
+    chosen: Choice,
 ) -> int:
     if chosen.as_json:
         problem = {
@@ -274,7 +140,7 @@ def _listed(refused: Sequence[RefusedItem]) -> list[dict[str, str]]:
     return [{"name": one.name, "reason": one.reason} for one in refused]
 
 
-def _answer(summary: IngestSummary, chosen: _Choice) -> dict[str, Any]:
+def _answer(summary: IngestSummary, chosen: Choice) -> dict[str, Any]:
     return {
         "name": summary.name,
         "dataset": summary.ref.digest if summary.ref else None,
@@ -292,7 +158,7 @@ def _answer(summary: IngestSummary, chosen: _Choice) -> dict[str, Any]:
     }
 
 
-def _tell(summary: IngestSummary, chosen: _Choice) -> None:
+def _tell(summary: IngestSummary, chosen: Choice) -> None:
     truth = f"{summary.n_truth} in {summary.n_complete} images" if summary.n_complete else "unknown"
     roles = ", ".join(f"{count} {role}" for role, count in summary.roles.items() if count)
     rows = [
@@ -311,7 +177,7 @@ def _tell(summary: IngestSummary, chosen: _Choice) -> None:
     say(f"Next: {_next(summary, chosen)}")
 
 
-def _next(summary: IngestSummary, chosen: _Choice) -> str:
+def _next(summary: IngestSummary, chosen: Choice) -> str:
     """Return the command to type next."""
     where = f" --workspace {chosen.workspace}" if chosen.workspace else ""
     if not summary.roles["positive"]:

@@ -1,0 +1,30 @@
+"""``signetflow ingest``: read a dataset into the workspace.
+
+Each kind of dataset, or family of kinds, is a module of this folder that adds its commands with
+``register``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import typer
+
+FAMILIES = ("coco", "slides", "synthetic")
+"""In the order of `--help`."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    kinds = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Read a dataset into the workspace and fix its folds.\n\n"
+        "Images are not copied, annotations never changed. What cannot be used is refused by name "
+        "and reason, the rest is taken; exit code 3 if nothing could be. The same --name again "
+        "makes a new version (--add: with all that the last one held), in which no group leaves "
+        "its fold and new ones join.",
+    )
+    for name in FAMILIES:
+        import_module(f"flows.cli.ingest.{name}").register(kinds)
+    app.add_typer(kinds, name="ingest")
