@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
+from typing import TYPE_CHECKING
 
 from prefect import flow
 
 from flows.config import RetrainConfig
 from flows.stages import Conductor, open_run
 from storage.layout import Workspace
+from storage.locks import shared
 from tasks.track import Tracker
+
+if TYPE_CHECKING:
+    from storage.layout import Ref
+    from tasks.stage import Run
 
 
 @flow(name="retrain", flow_run_name="{config.name}", persist_result=False)
@@ -24,7 +30,11 @@ def retrain(config: RetrainConfig, workspace: Path) -> str:
     workspace
         The folder that holds the ingested dataset and receives every result.
     """
-    run = open_run(config, Workspace(workspace))
+    with shared(Workspace(workspace)):
+        return str(_retrained(config, open_run(config, Workspace(workspace))))
+
+
+def _retrained(config: RetrainConfig, run: Run) -> Ref:
     tracker = Tracker(run)
     conductor = Conductor(run, config, tracker.arm_finished)
     asked = config.model_dump(mode="json")
@@ -39,4 +49,4 @@ def retrain(config: RetrainConfig, workspace: Path) -> str:
         raise
     run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
     tracker.run_ended(report)
-    return str(report)
+    return report

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from models.errors import WorkspaceError
-from storage.ledger import exclusive
+from storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import IntegrityError, WorkspaceError
 from storage.layout import Kind, Ref, Workspace
+from storage.locks import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,8 @@ def _write_manifest(folder: Path, digest: str | None) -> str:
 def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
     """Yield a folder to write an artefact into; it is gone afterwards unless committed.
 
+    Meanwhile nobody has the workspace alone: `gc` would take the folder for a killed run's.
+
     Raises
     ------
     WorkspaceError
@@ -95,8 +98,9 @@ def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
     """
     folder = at.root / kind / f".draft-{uuid.uuid4().hex}"
     try:
-        folder.mkdir(parents=True)
-        yield Draft(folder)
+        with shared(at):
+            folder.mkdir(parents=True)
+            yield Draft(folder)
     except OSError as error:
         if isinstance(error, WorkspaceError) or error.errno not in _STORAGE_ERRORS:
             raise

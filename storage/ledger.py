@@ -6,9 +6,7 @@ process, so nothing a killed run held can block the next one.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -17,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from models.errors import WorkspaceError
 from storage.artefacts import canonical_json, problems
 from storage.layout import Kind, Ref, Workspace
+from storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -76,7 +74,7 @@ class RunStage:
 
     label: str
     state: str
-    """running, completed, cached or failed."""
+    """running, waiting (for a run that makes it just now), completed, cached or failed."""
     key: str
     message: str
 
@@ -273,18 +271,3 @@ def _ref(text: str | None) -> Ref | None:
         return None
     kind, digest = text.split("/")
     return Ref(Kind(kind), digest)
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; wait for whoever holds it.
-
-    The descriptor is close-on-exec (Python's default), so no child keeps the lock alive.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

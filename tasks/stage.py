@@ -23,7 +23,8 @@ from models.errors import SignetflowError, StoppedError
 from storage.artefacts import digest_of
 from storage.checkpoints import UnfinishedWork
 from storage.layout import Kind, Ref, Workspace
-from storage.ledger import Ledger, RunStage, StageRecord, exclusive
+from storage.ledger import Ledger, RunStage, StageRecord
+from storage.locks import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,7 @@ class Work:
         StoppedError
             If the run is to end.
         """
-        if self.stopped.is_set():
-            raise StoppedError("stopped: the run was interrupted, or another of its stages failed")
+        _require_going_on(self.stopped)
         watch = observer.get(None)
         if watch:
             watch(self.label, "running", done, total)
@@ -175,8 +175,10 @@ class Stage:
         """Return the artefact and whether it was there already; two runs never make it twice."""
         key = self.key(arguments)
         _note(run, label, key, "running")
+        waiting = _Waiting(run, label, key)
         try:
-            with exclusive(run.at.ledger / "locks" / f"{key}.lock"):
+            with exclusive(run.at.ledger / "locks" / f"{key}.lock", waiting):
+                waiting.end()
                 known = run.ledger.find(key)
                 ref = known.ref if known else self._make(run, label, key, arguments)
         except BaseException as error:
@@ -194,6 +196,34 @@ class Stage:
         work.unfinished.clear()
         logger.info("%s: %s in %.1f s", label, ref, record.seconds)
         return ref
+
+
+def _require_going_on(stopped: threading.Event) -> None:
+    if stopped.is_set():
+        raise StoppedError("stopped: the run was interrupted, or another of its stages failed")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A stage that another run is making just now; this one waits and takes what comes out."""
+
+    run: Run
+    label: str
+    key: str
+    is_said: bool = False
+
+    def __call__(self, who: str) -> None:
+        """Say once who is waited for; end the wait if the run is to end."""
+        _require_going_on(self.run.stopped)
+        if not self.is_said:
+            logger.info("%s: waiting for %s, which makes it", self.label, who)
+            _note(self.run, self.label, self.key, "waiting", f"{who} makes it")
+        self.is_said = True
+
+    def end(self) -> None:
+        """Say that the wait is over, if there was one."""
+        if self.is_said:
+            _note(self.run, self.label, self.key, "running")
 
 
 def _note(run: Run, label: str, key: str, state: str, message: str = "") -> None:

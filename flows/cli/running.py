@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flows.cli.output import note, table
 from storage.layout import Kind, Ref, Workspace, default_root
+from storage.locks import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,25 +62,28 @@ def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
         Whatever a stage refuses.
     """
     at.require_writable()
-    plan = plan_of(config, at)
-    if plan.report:
-        link_report(at, plan.run_id, plan.report)
-        return plan, plan.report, True
+    with shared(at):
+        plan = plan_of(config, at)
+        report = plan.report or _made(config, at, plan)
+        link_report(at, plan.run_id, report)
+    return plan, report, plan.report is not None
+
+
+def _made(config: RetrainConfig, at: Workspace, plan: Plan) -> Ref:
+    """Go through the stages and return the report."""
     from flows.server import prefect_server
 
     with prefect_server(at), _watched(plan):
         from flows.retrain import retrain
 
         kind, digest = retrain(config, at.root).split("/")
-    report = Ref(Kind(kind), digest)
-    link_report(at, plan.run_id, report)
-    return plan, report, False
+    return Ref(Kind(kind), digest)
 
 
 def link_report(at: Workspace, run_id: str, report: Ref) -> None:
     """Let ``reports/<run>`` point to the run's latest report."""
-    link, fresh = (at.root / Kind.REPORT / name for name in (run_id, f".{run_id}.new"))
-    fresh.unlink(missing_ok=True)
+    link = at.root / Kind.REPORT / run_id
+    fresh = link.with_name(f".{run_id}-{uuid.uuid4().hex}.new")
     fresh.symlink_to(report.digest)
     fresh.replace(link)
 
@@ -118,6 +123,8 @@ class _Lines:
             self.done += 1
             elapsed = time.monotonic() - self.started
             note(f"{elapsed:7.1f} s  {self.done:3d}/{self.n_stages}  {label}: {state}")
+        elif state == "waiting":
+            note(f"{label}: another run makes it just now; waiting for that")
 
 
 class _Bar:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.errors import TrackingError
-from storage.ledger import Event, Ledger, exclusive
+from storage.ledger import Event, Ledger
+from storage.locks import exclusive
 from storage.tracking.address import (
     RefusedError,
     problem_reaching,

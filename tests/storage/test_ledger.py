@@ -1,9 +1,4 @@
-import fcntl
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -11,16 +6,7 @@ import pytest
 from models.errors import WorkspaceError
 from storage.artefacts import commit, draft
 from storage.layout import Kind, Ref, Workspace
-from storage.ledger import Event, Ledger, RunStage, StageRecord, exclusive
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from storage.ledger import exclusive
-with exclusive(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+from storage.ledger import Event, Ledger, RunStage, StageRecord
 
 
 @pytest.fixture
@@ -179,54 +165,3 @@ def test_threads_that_open_a_new_ledger_at_once_lose_nothing(at):
     for thread in threads:
         thread.join()
     assert {one.label for one in Ledger(at).stages_of("r")} == {str(n) for n in range(8)}
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Return a process that holds a lock, and the lock's path."""
-    path = tmp_path / "locks" / "key.lock"
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    yield process, path
-    process.kill()
-    process.wait()
-    process.stdout.close()
-
-
-def is_free(path):
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def test_a_lock_keeps_another_process_out_and_dies_with_its_holder(holder):
-    process, path = holder
-    assert not is_free(path)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    with exclusive(path):
-        assert not is_free(path)
-    assert is_free(path)
-
-
-def test_a_child_does_not_keep_the_lock_of_its_parent(tmp_path):
-    path = tmp_path / "key.lock"
-    with exclusive(path):
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert is_free(path)
-    child.communicate(b"\n")
-
-
-def test_a_lock_is_freed_by_an_error(tmp_path):
-    path = tmp_path / "key.lock"
-    with pytest.raises(ZeroDivisionError), exclusive(path):
-        raise ZeroDivisionError
-    assert is_free(path)

@@ -1,7 +1,9 @@
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from models.methods.settings import StopSettings
 from storage.checkpoints import save_card
 from storage.datasets.splits import Part
 from storage.layout import Kind, Ref, Workspace
+from storage.locks import exclusive
 from tasks.stage import STAGES, Run, Stage, Work, canonical, is_pending, observer, stage
 
 ONE, TWO = Ref(Kind.LABELS, "1" * 32), Ref(Kind.LABELS, "2" * 32)
@@ -179,6 +182,50 @@ def test_two_threads_that_need_one_stage_make_it_once(at):
     (first_ref, first_cached), (second_ref, second_cached) = answers["first"], answers["second"]
     assert (first_cached, second_cached) == (False, True)
     assert first_ref == second_ref
+
+
+def test_a_stage_that_another_makes_is_waited_for_until_the_run_is_to_end(at):
+    known, run = Counted().stage, Run(at, "waiting")
+    failed: list[BaseException] = []
+
+    def ask():
+        try:
+            known.fetch(run, "train", {"n": 1})
+        except StoppedError as error:
+            failed.append(error)
+
+    with exclusive(at.ledger / "locks" / f"{known.key({'n': 1})}.lock"):
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        until(lambda: states(run)[:1] and states(run)[0][1] == "waiting")
+        assert states(run) == [("train", "waiting", f"process {os.getpid()} makes it")]
+        run.stopped.set()
+        waiting.join(10)
+    assert len(failed) == 1
+    assert states(run)[0][1] == "failed"
+
+
+def test_the_wait_for_a_stage_is_over_when_its_maker_is_gone(at):
+    heard = []
+    token = observer.set(lambda *words: heard.append(words[1]))
+    counted, run = Counted(), Run(at, "waiting")
+    lock = exclusive(at.ledger / "locks" / f"{counted.stage.key({'n': 1})}.lock")
+    lock.__enter__()
+    gone = threading.Timer(0.3, lock.__exit__, (None, None, None))
+    gone.start()
+    try:
+        counted.stage.fetch(run, "train", {"n": 1})
+    finally:
+        observer.reset(token)
+    assert counted.runs == ["train"]
+    assert heard == ["running", "waiting", "running", "completed"]
+
+
+def until(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 ASK = """
