@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,7 @@ def slide_weights(
 ) -> NDArray[np.float64]:
     """Return how often each slide is drawn in each resample, (r, s).
 
-    Slides are drawn with replacement within their stratum, so that every resample has as many
-    slides with annotated cells, and as many without, as the data.
+    Slides are drawn with replacement within their stratum (`strata_of`).
     """
     weights = np.zeros((resamples, len(strata)))
     for stratum in np.unique(strata):
@@ -35,10 +34,19 @@ def slide_weights(
     return weights
 
 
+def strata_of(n_truth: NDArray[Any], n_images: NDArray[Any]) -> NDArray[np.int64]:
+    """Return which slides may stand for each other, 0 to 3.
+
+    Those with annotated cells, those with images on which false positives are counted, with both
+    and with neither: every resample then has as many of each kind as the data.
+    """
+    return 2 * (n_truth > 0) + (n_images > 0).astype(np.int64)
+
+
 def froc_interval(evidence: Evidence, settings: EvaluationSettings, seed: int) -> Interval | None:
     """Return the percentile interval of FROC over slides; None with fewer than two slides."""
     drawn = _resampled_froc(evidence, settings, seed)
-    return None if drawn is None else _percentiles(drawn, settings.confidence)
+    return None if drawn is None else percentiles(drawn, settings.confidence)
 
 
 def difference_interval(
@@ -63,22 +71,23 @@ def difference_interval(
     other = _resampled_froc(second, settings, seed)
     if one is None or other is None:
         return None
-    return _percentiles(one - other, settings.confidence)
+    return percentiles(one - other, settings.confidence)
 
 
 def _resampled_froc(
     evidence: Evidence, settings: EvaluationSettings, seed: int
 ) -> NDArray[np.float64] | None:
-    annotated = evidence.n_truth > 0
-    if settings.bootstrap == 0 or annotated.sum() < 2:
+    if settings.bootstrap == 0 or (evidence.n_truth > 0).sum() < 2:
         return None
     rng = np.random.default_rng(seed)
-    weights = slide_weights(annotated.astype(np.int64), settings.bootstrap, rng)
+    strata = strata_of(evidence.n_truth, evidence.n_images)
+    weights = slide_weights(strata, settings.bootstrap, rng)
     drawn: NDArray[np.float64] = recall_at(evidence, settings.fps_points, weights).mean(axis=1)
     return drawn
 
 
-def _percentiles(values: NDArray[np.float64], confidence: float) -> Interval | None:
+def percentiles(values: NDArray[np.float64], confidence: float) -> Interval | None:
+    """Return the central interval of resampled values; None if all of them are undefined."""
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return None

@@ -1,44 +1,26 @@
 """The figures of one evaluation, under complete and partial annotation.
 
-Recall is read on positive images. False positives are counted where they can be known: on negative
-images; without any, on completely annotated ones; and only where there is neither, for selection
-between models, as unmatched detections on partly annotated images, where an unmarked cell counts
-as an error. `Evaluation.fps_basis` says which.
+On which images recall is read and false positives are counted: `models.metrics.outcome`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from models.annotations import Role
 from models.errors import EmptyDatasetError
 from models.metrics.bootstrap import difference_interval, froc_interval
-from models.metrics.coverage import covered
 from models.metrics.froc import Evidence, FrocCurve, curve, froc
-from models.metrics.matching import match
-from models.metrics.precision import average_precision, cut_at_precision
+from models.metrics.outcome import FpsBasis, Outcome, Tally, numbered
+from models.metrics.precision import average_precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from models.metrics.bootstrap import Interval
-    from models.metrics.matching import ImageCells, Matches
+    from models.metrics.matching import ImageCells
     from models.metrics.settings import EvaluationSettings
-
-
-class FpsBasis(StrEnum):
-    """On which images false positives are counted."""
-
-    NEGATIVE = "negative_images"
-    COMPLETE = "complete_images"
-    PARTIAL = "unmatched_on_partial"
-    """Counts unmarked cells as errors: good to compare models, not to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +53,10 @@ class Evaluation:
     curve: FrocCurve
     evidence: Evidence
     """What the curve was read from, for paired comparisons."""
+    slides: tuple[str, ...]
+    """Names of the slides, sorted: what `evidence` and `tally` number them by."""
+    tally: Tally
+    """Counts of each slide."""
 
     @property
     def nfps_score(self) -> float:
@@ -118,38 +104,39 @@ def evaluate(
     EmptyDatasetError
         If no positive image has an annotated cell: recall is then undefined.
     """
-    matches = match(images, settings.iou)
-    groups = _Groups.of(images)
-    on_positive = groups.positive[matches.predicted.image]
-    truth = groups.positive[matches.truth.image]
-    if not truth.any():
+    outcome = Outcome.of(images, settings)
+    slides, slide = numbered([one.slide for one in images])
+    tally = outcome.tally(slide, len(slides))
+    n_truth, n_found = int(tally.n_truth.sum()), int(tally.n_found.sum())
+    if n_truth == 0:
         raise EmptyDatasetError(
             f"none of the {len(images)} images is positive and has an annotated cell: recall is "
             "undefined. Give at least one image with role positive and its annotations."
         )
-    hits = int((matches.is_hit & on_positive).sum())
-    together = covered(matches.truth, matches.predicted, settings.collective)
-    false = ~matches.is_hit & groups.basis[matches.predicted.image]
-    evidence = _evidence(matches, groups, settings.minimum_precision)
+    evidence = outcome.evidence(slide, len(slides), settings.minimum_precision)
     score, recalls = froc(evidence, settings.fps_points)
+    roles = outcome.roles
+    n_tried = int(roles.positive[outcome.matches.predicted.image].sum())
     complete = all(one.complete for one in images if one.role is Role.POSITIVE)
     return Evaluation(
-        instance_recall=hits / int(truth.sum()),
-        collective_recall=float(together[truth].mean()),
-        fps=float(false.sum() / groups.basis.sum()),
-        fps_basis=groups.kind,
+        instance_recall=n_found / n_truth,
+        collective_recall=float(tally.n_covered.sum() / n_truth),
+        fps=float(tally.n_false.sum() / tally.n_images.sum()),
+        fps_basis=roles.kind,
         froc=score,
         froc_recalls=dict(zip(settings.fps_points, recalls.tolist(), strict=True)),
         froc_interval=froc_interval(evidence, settings, seed),
-        precision=hits / int(on_positive.sum()) if complete and on_positive.any() else None,
+        precision=n_found / n_tried if complete and n_tried else None,
         ap_30=average_precision(images, 0.3) if complete else None,
         ap_50=average_precision(images, 0.5) if complete else None,
-        n_truth=int(truth.sum()),
-        n_predictions=len(matches.scores),
-        n_positive_images=int(groups.positive.sum()),
+        n_truth=n_truth,
+        n_predictions=len(outcome.matches.scores),
+        n_positive_images=int(roles.positive.sum()),
         n_negative_images=sum(one.role is Role.NEGATIVE for one in images),
         curve=curve(evidence),
         evidence=evidence,
+        slides=slides,
+        tally=tally,
     )
 
 
@@ -165,50 +152,3 @@ def difference(
     """
     interval = difference_interval(first.evidence, second.evidence, settings, seed)
     return Difference(first.froc - second.froc, interval)
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """Which image counts for what."""
-
-    positive: NDArray[np.bool_]
-    """(k,) images on which recall is read."""
-    basis: NDArray[np.bool_]
-    """(k,) images on which false positives are counted."""
-    kind: FpsBasis
-    slide: NDArray[np.int64]
-    """(k,) index of each image's slide, by sorted name."""
-
-    @classmethod
-    def of(cls, images: Sequence[ImageCells]) -> _Groups:
-        """Sort the images into groups."""
-        positive = np.array([one.role is Role.POSITIVE for one in images], np.bool_)
-        negative = np.array([one.role is Role.NEGATIVE for one in images], np.bool_)
-        complete = np.array([one.complete for one in images], np.bool_)
-        slide = np.unique(np.array([one.slide for one in images], np.str_), return_inverse=True)[1]
-        if negative.any():
-            return cls(positive, negative, FpsBasis.NEGATIVE, slide)
-        if complete.any():
-            return cls(positive, complete, FpsBasis.COMPLETE, slide)
-        return cls(positive, positive, FpsBasis.PARTIAL, slide)
-
-
-def _evidence(matches: Matches, groups: _Groups, minimum_precision: float | None) -> Evidence:
-    image = matches.predicted.image
-    on_positive = groups.positive[image]
-    hit = matches.is_hit & on_positive
-    kept = hit | (~matches.is_hit & groups.basis[image])
-    if minimum_precision is not None:
-        floor = cut_at_precision(matches.scores[on_positive], hit[on_positive], minimum_precision)
-        kept &= matches.scores >= floor
-    order = np.flatnonzero(kept)
-    order = order[np.argsort(-matches.scores[order], kind="stable")]
-    n_slides = int(groups.slide.max()) + 1
-    cells = groups.slide[matches.truth.image[groups.positive[matches.truth.image]]]
-    return Evidence(
-        scores=matches.scores[order],
-        slide=groups.slide[image[order]],
-        hit=hit[order],
-        n_truth=np.bincount(cells, minlength=n_slides).astype(np.float64),
-        n_images=np.bincount(groups.slide[groups.basis], minlength=n_slides).astype(np.float64),
-    )

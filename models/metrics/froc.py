@@ -76,6 +76,28 @@ def froc(evidence: Evidence, fps_points: Sequence[float]) -> tuple[float, NDArra
     return float(recalls.mean()), recalls
 
 
+def prefixes(evidence: Evidence, fps_points: Sequence[float]) -> NDArray[np.int64]:
+    """Return how many of the surest events there are at each allowed number of false positives.
+
+    Parameters
+    ----------
+    evidence, fps_points
+        As for `froc`.
+
+    Returns
+    -------
+    (p,) int64
+        The longest prefix of `evidence` with at most so many false positives per image that splits
+        no tie. The final recall counts beyond the last false positive: the prefix is then all.
+    """
+    false = np.cumsum(~evidence.hit)
+    allowed = evidence.n_images.sum() * np.asarray(fps_points, np.float64)
+    length: NDArray[np.int64] = _first_of_equals(evidence.scores)[
+        np.searchsorted(false, allowed, side="right")
+    ]
+    return length
+
+
 def recall_at(
     evidence: Evidence, fps_points: Sequence[float], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.metrics.bootstrap import difference_interval, froc_interval, slide_weights
+from models.metrics.bootstrap import difference_interval, froc_interval, slide_weights, strata_of
 from models.metrics.froc import Evidence
 from models.metrics.settings import EvaluationSettings
 
@@ -15,6 +15,11 @@ def one_slide_found(share, n_slides=6):
         np.linspace(1, 0.5, len(slide)), slide, np.ones(len(slide), bool),
         np.full(n_slides, 10.0), np.ones(n_slides),
     )  # fmt: skip
+
+
+def test_slides_of_a_kind_stand_for_each_other():
+    n_truth, n_images = np.array([0, 3, 0, 9.0]), np.array([0, 0, 2, 1.0])
+    assert strata_of(n_truth, n_images).tolist() == [0, 2, 1, 3]
 
 
 def test_every_resample_holds_as_many_slides_of_each_stratum_as_the_data():

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from models.annotations import Role
 from models.errors import EmptyDatasetError
-from models.metrics.detection import FpsBasis, difference, evaluate
+from models.metrics.detection import difference, evaluate
 from models.metrics.matching import ImageCells
+from models.metrics.outcome import FpsBasis
 from models.metrics.settings import EvaluationSettings
 
 PLAIN = EvaluationSettings(bootstrap=0)

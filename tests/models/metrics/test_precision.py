@@ -3,7 +3,7 @@ import pytest
 
 from models.annotations import Role
 from models.metrics.matching import ImageCells
-from models.metrics.precision import average_precision, cut_at_precision
+from models.metrics.precision import average_precision, cut_at_precision, precision_recall
 
 
 def image(role=Role.POSITIVE, n_cells=2, hits=(True, False, True)):
@@ -42,3 +42,32 @@ def test_the_curve_ends_at_the_last_point_of_the_precision():
 
 def test_without_such_a_point_nothing_is_left():
     assert cut_at_precision(np.array([0.9]), np.array([False]), 0.2) == float("inf")
+
+
+def test_a_precision_recall_curve_has_one_point_per_different_score():
+    cells = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]])
+    wrong = np.array([[0.0, 90, 10, 99], [20, 90, 30, 99]])
+    predicted = np.vstack([cells[:3], wrong])
+    scores = np.array([0.9, 0.7, 0.7, 0.8, 0.7])
+    image = ImageCells("a", "a", Role.POSITIVE, True, cells, predicted, scores)
+    curve = precision_recall([image], 0.5)
+    np.testing.assert_allclose(curve.scores, [0.9, 0.8, 0.7])
+    np.testing.assert_allclose(curve.recall, [0.25, 0.25, 0.75])
+    np.testing.assert_allclose(curve.precision, [1, 0.5, 0.6])
+    assert curve.ap == pytest.approx(0.25 * 1 + 0.5 * 0.6)
+    np.testing.assert_allclose(curve.corners().scores, [0.9, 0.7])
+
+
+def test_a_precision_recall_curve_of_partial_truth_is_refused():
+    nothing = np.zeros((0, 4))
+    image = ImageCells("a", "a", Role.POSITIVE, False, nothing, nothing, np.zeros(0))
+    with pytest.raises(ValueError, match=r"complete truth.*the first is a"):
+        precision_recall([image], 0.5)
+
+
+def test_the_curve_of_an_image_without_cells_and_detections_is_empty():
+    nothing = np.zeros((0, 4))
+    image = ImageCells("a", "a", Role.POSITIVE, True, nothing, nothing, np.zeros(0))
+    curve = precision_recall([image], 0.5)
+    assert len(curve.recall) == len(curve.corners().recall) == 0
+    assert curve.ap == 0
