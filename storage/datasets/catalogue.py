@@ -26,6 +26,7 @@ from storage.datasets.registered import (
     TRUTH,
     Catalogue,
     CatalogueItem,
+    kept_path,
     latest,
     locations_path,
     names,
@@ -33,6 +34,7 @@ from storage.datasets.registered import (
     refs_folder,
 )
 from storage.layout import Kind
+from storage.locks import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,8 +147,9 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         at.require_writable()
         rows = [_row(one, files[one.name], split) for one in accepted]
         header = {"name": name, "hide": float(hide), "seed": seed}
-        ref = _commit(at, split.to_json() | header, rows, accepted)
-        _point(at, name, ref, rows)
+        with shared(at):  # between the two, nothing refers to the artefact yet
+            ref = _commit(at, split.to_json() | header, rows, accepted)
+            _point(at, name, ref, rows)
     return IngestSummary(
         name=name,
         ref=ref,
@@ -270,7 +273,7 @@ def _commit(
 ) -> Ref:
     annotations = {one.name: one.annotations for one in sources}
     truth = {one.name: one.truth for one in sources if one.truth is not None}
-    items = [row.to_json() for row in rows]
+    items = [{**row.to_json(), "path": kept_path(at, row.path)} for row in rows]
     content = {
         **{key: value for key, value in header.items() if key != "name"},
         "items": [{k: v for k, v in one.items() if k not in _WHERE_IT_LIES} for one in items],
@@ -290,7 +293,7 @@ _WHERE_IT_LIES = {"path", "mtime_ns"}
 
 def _point(at: Workspace, name: str, ref: Ref, rows: Sequence[CatalogueItem]) -> None:
     """Let the name mean this version, and note where its files lie now."""
-    lying = {row.name: [str(row.path), row.mtime_ns] for row in rows}
+    lying = {row.name: [kept_path(at, row.path), row.mtime_ns] for row in rows}
     _write_whole(locations_path(at, ref), json.dumps(lying, sort_keys=True))
     _write_whole(refs_folder(at) / name, ref.digest)
 

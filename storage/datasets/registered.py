@@ -195,11 +195,13 @@ def open_catalogue(at: Workspace, ref: Ref) -> Catalogue:
     """
     folder = opened(at, ref)
     value = json.loads((folder / CATALOGUE).read_text())
-    moved = _locations(at, ref)
+    root, moved = at.root.resolve(), _locations(at, ref)
+    items = (_located(CatalogueItem.from_json(one), moved) for one in value["items"])
     return Catalogue(
         ref=ref,
         name=value["name"],
-        items=tuple(_located(CatalogueItem.from_json(one), moved) for one in value["items"]),
+        # an absolute path stays what it is
+        items=tuple(replace(item, path=root / item.path) for item in items),
         bundles=tuple(
             Bundle(one["name"], frozenset(one["ties"]), Place(one["fold"], one["half"]))
             for one in value["bundles"]
@@ -216,6 +218,15 @@ def _located(item: CatalogueItem, moved: Mapping[str, Any]) -> CatalogueItem:
     if item.name not in moved:
         return item
     return replace(item, path=Path(moved[item.name][0]), mtime_ns=moved[item.name][1])
+
+
+def kept_path(at: Workspace, path: Path) -> str:
+    """Return a file's path as it is kept: from the workspace's root where it lies inside.
+
+    So a workspace that brings its slides along can be moved.
+    """
+    root = at.root.resolve()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def locations_path(at: Workspace, ref: Ref) -> Path:

@@ -19,6 +19,7 @@ from models.geometry.tiles import Window
 from storage.datasets.catalogue import latest, names, open_catalogue, register
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
 from storage.layout import Workspace
+from storage.locks import alone
 
 REFUSED = RefusedItem("bad.png", "truncated")
 
@@ -362,3 +363,37 @@ def test_adding_to_an_image_that_was_changed_is_refused(at, images):
 def test_how_a_number_is_written_does_not_change_the_digest(at, images):
     first = register(at, [item(images, "a")], name="mine", hide=0).ref
     assert register(at, [item(images, "a")], name="mine", hide=0.0).ref == first
+
+
+def test_a_workspace_that_holds_its_slides_can_be_moved(at, tmp_path):
+    slides = at.root / "slides" / "made"
+    slides.mkdir(parents=True)
+    ref = register(at, [item(slides, "a")], name="d").ref
+    moved = Workspace(tmp_path / "elsewhere")
+    at.root.rename(moved.root)
+    found = opened(moved, ref)
+    assert found.file("a") == moved.root / "slides" / "made" / "a.png"
+    assert str(at.root) not in (found.folder / "dataset.json").read_text()
+    # Registered again at the new place it is the same version, and no file is read for its hash.
+    again = register(moved, [item(moved.root / "slides" / "made", "a")], name="d")
+    assert again.ref == ref
+
+
+def test_slides_outside_stay_where_they_are_when_a_workspace_is_moved(at, images, tmp_path):
+    ref = register(at, [item(images, "a")], name="d").ref
+    moved = Workspace(tmp_path / "elsewhere")
+    at.root.rename(moved.root)
+    assert opened(moved, ref).file("a") == images / "a.png"
+
+
+def test_nobody_may_clean_between_a_dataset_and_its_name(at, images, monkeypatch):
+    refused = []
+
+    def pointing(*_):
+        with pytest.raises(WorkspaceError, match="needs it alone"):
+            alone(at).__enter__()
+        refused.append(True)
+
+    monkeypatch.setattr("storage.datasets.catalogue._point", pointing)
+    register(at, [item(images, "a")], name="d")
+    assert refused == [True]
