@@ -76,7 +76,10 @@ class Ragged:
     def take(self, rows: NDArray[Any]) -> Self:
         """Return the given rows (indices or a mask), in that order."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return type(self).of([self[int(i)] for i in index], self.values[:0])
+        lengths = self.lengths()[index]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        shifts = np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
+        return type(self)(self.values[np.arange(offsets[-1]) + shifts], offsets)
 
     def lengths(self) -> NDArray[np.int64]:
         """Return the length of each row, (n,)."""

@@ -33,6 +33,8 @@ SCHEMA = pa.schema(
     ]
 )
 """`polygon` holds x and y in turn; `score` is null for a person's cell."""
+_REPEATED = ["origin", "annotation_id", "round", "stage", "checkpoint", "votes"]
+"""Columns that parquet stores as a dictionary: coordinates hardly ever come twice."""
 
 
 def write_records(path: Path, records: CellRecords) -> None:
@@ -51,7 +53,8 @@ def write_records(path: Path, records: CellRecords) -> None:
         pa.array(records.votes),
         _lists(records.parents, 1),
     ]
-    pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), path, compression="zstd")
+    table = pa.Table.from_arrays(columns, schema=SCHEMA)
+    pq.write_table(table, path, compression="zstd", use_dictionary=_REPEATED)
 
 
 def read_records(path: Path) -> CellRecords:
@@ -126,6 +129,5 @@ def _add(sha: hashlib._Hash, array: NDArray[Any]) -> None:
 
 
 def _add_text(sha: hashlib._Hash, column: NDArray[np.str_]) -> None:
-    for entry in column.tolist():
-        encoded = entry.encode()
-        sha.update(len(encoded).to_bytes(8, "little") + encoded)
+    entries = [entry.encode() for entry in column.tolist()]
+    sha.update(b"".join(len(one).to_bytes(8, "little") + one for one in entries))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.geometry.tiles import Placement
+
+WRITERS = 3
+"""Threads that write a region: pixels, ids, records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class LabelDraft:
 
     def __enter__(self) -> Self:
         self._work = self._open.enter_context(draft(self._at, Kind.LABELS))
+        self._writers = self._open.enter_context(ThreadPoolExecutor(WRITERS))
         return self
 
     def __exit__(
@@ -178,10 +183,16 @@ class LabelDraft:
         labels = RegionLabels(placement, classes, cells, records, next_cell_id)
         self._check(region_id, labels)
         folder = self._new_folder(region_id)
-        write_array(folder / CLASSES, classes, fill=int(PixelClass.IGNORE))
-        write_array(folder / CELLS, cells, fill=0)
-        write_records(folder / RECORDS, records)
-        self._entries[region_id] = _entry(labels)
+        # Compressing and hashing leave the interpreter free; all is written when `put` returns.
+        written = (
+            self._writers.submit(write_array, folder / CELLS, cells, 0),
+            self._writers.submit(write_array, folder / CLASSES, classes, int(PixelClass.IGNORE)),
+            self._writers.submit(write_records, folder / RECORDS, records),
+        )
+        entry = _entry(labels)
+        for one in written:
+            one.result()
+        self._entries[region_id] = entry
 
     def keep(self, region_id: str) -> None:
         """Take one region over from the parent, as hard links: nothing is copied.
@@ -254,11 +265,18 @@ class LabelDraft:
             require_continuation(region_id, labels, self._parent.entries[region_id])
         if self._drawn is None:
             return
-        before = self._parent.records(region_id) if known else CellRecords.none()
-        require_human_records(region_id, labels.records, before)
-        if region_id in self._drawn.entries:
+        self._check_human_records(region_id, labels.records)
+        if region_id in self._drawn.entries and labels.records.is_human.any():
             drawn = self._drawn.classes(region_id)[:], self._drawn.cells(region_id)[:]
             require_human_inner(region_id, labels, (np.asarray(drawn[0]), np.asarray(drawn[1])))
+
+    def _check_human_records(self, region_id: str, records: CellRecords) -> None:
+        """Compare digests; the table of the parent is read only to say what is wrong."""
+        parent = self._parent
+        if parent is None or region_id not in parent.entries:
+            require_human_records(region_id, records, CellRecords.none())
+        elif human_digest(records) != parent.entries[region_id].human_digest:
+            require_human_records(region_id, records, parent.records(region_id))
 
 
 def _entry(labels: RegionLabels) -> RegionEntry:

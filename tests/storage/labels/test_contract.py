@@ -2,10 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from models.errors import LabelContractError
 from models.geometry.tiles import Placement
-from storage.labels.contract import RegionLabels, require_agreement
+from storage.labels.contract import RegionLabels, present_ids, require_agreement
 
 
 @pytest.fixture
@@ -70,6 +73,13 @@ def test_two_records_of_one_cell_are_refused(labels):
 
 def test_the_next_id_must_be_free(labels):
     refuses(replace(labels, next_cell_id=2), "cell 2 is not below next_cell_id 2")
+
+
+@given(
+    arrays(np.uint32, array_shapes(min_dims=2, max_dims=2, min_side=0), elements=st.integers(0, 9))
+)
+def test_the_ids_of_a_map_are_those_of_its_pixels(cells):
+    assert present_ids(cells).tolist() == sorted(set(cells.ravel().tolist()) - {0})
 
 
 def put(versions, **changes):
