@@ -168,6 +168,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path, formats=decoder.FORMATS) as image:
+            # Else Pillow 13.0 decodes a whole PNG, here, to look for EXIF behind its pixels.
+            image.info.setdefault("exif", None)
             size, reason = image.size, decoder.refusal(image)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file.") from error

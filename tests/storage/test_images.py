@@ -80,6 +80,14 @@ def test_something_else_is_refused(tmp_path, decoder, content):
         image_size(path)
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP"])
+def test_the_size_is_known_without_reading_the_pixels(tmp_path, form):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
+    path = saved(tmp_path / f"a.{form}", Image.fromarray(noise), format=form)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert image_size(path) == (600, 400)
+
+
 def test_a_missing_file_is_named(tmp_path, decoder):
     for read in (decoder.decode, image_size):
         with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
