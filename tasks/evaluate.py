@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from models.annotations import Annotations, Role
@@ -10,6 +11,8 @@ from storage.layout import Kind, Ref
 from tasks.stage import Work, stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.metrics.detection import Evaluation
     from models.metrics.matching import ImageCells
     from models.metrics.settings import EvaluationSettings
@@ -17,8 +20,13 @@ if TYPE_CHECKING:
     from storage.regions import RegionInfo, Regions
     from tasks.trial import Selection
 
+GROUPS = ("organ", "site", "slide")
+"""What the figures are taken apart by, where regions say it."""
+NOT_SAID = "not stated"
+"""The group of regions that do not say it."""
 
-@stage(name="evaluate", version=1, makes=Kind.CARD)
+
+@stage(name="evaluate", version=2, makes=Kind.CARD)
 def evaluate(
     work: Work,
     *,
@@ -33,10 +41,12 @@ def evaluate(
     from storage.regions import open_regions
 
     source, found = open_regions(work.at, regions), open_detections(work.at, detections)
-    truths = images_by_truth(source, found, selection.of(source))
+    chosen = selection.of(source)
     results = {
         name: _figures(measure(images, settings, seed=selection.trial.seed))
-        for name, images in truths.items()
+        | _precision(images, settings)
+        | {"groups": _apart(images, chosen, settings)}
+        for name, images in images_by_truth(source, found, chosen).items()
     }
     return save_card(work.at, {"detections": detections.digest, "results": results})
 
@@ -75,11 +85,49 @@ def _image(
 
 def _figures(result: Evaluation) -> dict[str, Any]:
     interval = result.froc_interval
+    curve = result.curve.corners()
     return {
         **result.figures(),
         "froc_low": interval[0] if interval else None,
         "froc_high": interval[1] if interval else None,
         "ap_30": result.ap_30,
         "ap_50": result.ap_50,
-        "curve": {"fps": result.curve.fps.tolist(), "recall": result.curve.recall.tolist()},
+        "n_slides": int((result.tally.n_truth > 0).sum()),
+        "curve": {"fps": curve.fps.tolist(), "recall": curve.recall.tolist()},
     }
+
+
+def _precision(images: Sequence[ImageCells], settings: EvaluationSettings) -> dict[str, Any]:
+    """Return the precision-recall curve; None where an unmarked cell would count as an error."""
+    from models.metrics.precision import precision_recall
+
+    if not all(one.complete for one in images if one.role is Role.POSITIVE):
+        return {"precision_recall": None}
+    curve = precision_recall(images, settings.iou).corners()
+    points = {"recall": curve.recall.tolist(), "precision": curve.precision.tolist()}
+    return {"precision_recall": points}
+
+
+def _apart(
+    images: Sequence[ImageCells], chosen: Sequence[RegionInfo], settings: EvaluationSettings
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the figures of each organ, site and slide, by what regions name."""
+    from models.metrics.groups import by_group
+
+    found = {}
+    for by in GROUPS:
+        names = {info.region_id: _group(info, by) for info in chosen}
+        if any(names.values()):
+            said = {region_id: name or NOT_SAID for region_id, name in names.items()}
+            groups = by_group(images, said, settings)
+            found[by] = {name: _group_figures(asdict(one)) for name, one in groups.items()}
+    return found
+
+
+def _group(info: RegionInfo, by: str) -> str:
+    return info.slide if by == "slide" else info.attributes.get(by, "")
+
+
+def _group_figures(figures: dict[str, Any]) -> dict[str, Any]:
+    recalls = {f"{point:g}": recall for point, recall in figures["froc_recalls"].items()}
+    return figures | {"froc_recalls": recalls}

@@ -9,7 +9,7 @@ from storage.checkpoints import load_card
 from storage.datasets.splits import Part
 from storage.detections import open_detections
 from storage.regions import Regions, open_regions
-from tasks.evaluate import evaluate, images_by_truth
+from tasks.evaluate import NOT_SAID, _apart, evaluate, images_by_truth
 from tasks.trial import ANNOTATED, Selection, Trial
 
 SETTINGS = EvaluationSettings(bootstrap=50)
@@ -52,6 +52,48 @@ def test_the_curve_is_stored_for_the_page(ground, perfect):
     curve = results_of(ground, perfect(Part.TEST, with_masks=False))["complete"]["curve"]
     assert curve["recall"][-1] == 1.0
     assert len(curve["fps"]) == len(curve["recall"])
+
+
+def test_the_stored_curve_keeps_only_where_recall_rises(ground, perfect):
+    boxes = [[60, 2, 70, 12], [2, 60, 12, 70], [60, 60, 70, 70]]  # nothing is there
+    result = results_of(ground, perfect(Part.TEST, boxes=boxes, with_masks=False))["complete"]
+    assert result["fps"] == 3.0
+    assert result["curve"] == {"fps": [3.0], "recall": [0.0]}
+
+
+def test_precision_is_drawn_where_every_cell_is_known_and_nowhere_else(ground, perfect):
+    results = results_of(ground, perfect(Part.TEST, with_masks=False))
+    curve = results["complete"]["precision_recall"]
+    assert curve == {"recall": [1.0], "precision": [1.0]}
+    assert results["partial"]["precision_recall"] is None
+
+
+def test_figures_are_taken_apart_by_what_regions_say(ground, perfect):
+    results = results_of(ground, perfect(Part.TEST, with_masks=False))["complete"]
+    assert set(results["groups"]) == {"organ", "slide"}  # no region says a site
+    organs, slides = results["groups"]["organ"], results["groups"]["slide"]
+    assert len(organs) == 2
+    assert sum(one["n_truth"] for one in organs.values()) == results["n_truth"]
+    assert {one["instance_recall"] for one in organs.values()} == {1.0}
+    assert {one["fps"] for one in organs.values()} == {0.0}
+    negative = next(one for name, one in slides.items() if "negative" in name)
+    assert (negative["n_truth"], negative["instance_recall"]) == (0, None)
+    assert set(next(iter(organs.values()))["froc_recalls"]) == {"1", "2", "4", "8", "16", "32"}
+
+
+def test_regions_that_do_not_say_their_site_are_a_group_of_their_own(ground, perfect):
+    source = open_regions(ground.at, ground.regions)
+    found = open_detections(ground.at, perfect(Part.TEST, with_masks=False))
+    first, *others = TEST.of(source)
+    chosen = (replace(first, attributes={"site": "one <hospital>"}), *others)
+    (images, *_) = images_by_truth(source, found, chosen).values()
+    sites = _apart(images, chosen, SETTINGS)["site"]
+    counts = {name: one["n_images"] for name, one in sites.items()}
+    assert counts == {"one <hospital>": 1, NOT_SAID: len(others)}
+
+
+def test_the_card_says_over_how_many_slides_the_interval_goes(ground, perfect):
+    assert results_of(ground, perfect(Part.TEST, with_masks=False))["complete"]["n_slides"] == 2
 
 
 def test_an_interval_needs_two_annotated_slides(ground, perfect):
