@@ -179,7 +179,7 @@ class _Source:
             easy_half=0,
             hard_fold=item.hard_fold,
             hard_half=item.hard_half,
-            complete=item.complete,
+            complete=item.complete_in(window),
             attributes=dict(item.attributes),
         )
         truth = self.catalogue.truth(item.name)

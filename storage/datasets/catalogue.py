@@ -238,9 +238,12 @@ _REASONS_SHOWN = 3
 
 def _with_hidden(item: SourceItem, hide: float, seed: int) -> SourceItem:
     """Return an item without the annotations to hide; all of them are its truth then."""
-    annotated = any(known.role is Role.POSITIVE for known in item.windows)
-    complete = item.annotations if item.truth is None and hide and annotated else item.truth
-    return replace(item, annotations=hidden(item.annotations, hide, seed), truth=complete)
+    annotated = tuple(known.window for known in item.windows if known.role is Role.POSITIVE)
+    left = hidden(item.annotations, hide, seed)
+    if not (hide and annotated and item.truth is None):
+        return replace(item, annotations=left)
+    where = None if item.truth_windows is None else annotated
+    return replace(item, annotations=left, truth=item.annotations, truth_windows=where)
 
 
 def _row(item: SourceItem, file: _File, split: Split) -> CatalogueItem:
@@ -262,6 +265,7 @@ def _row(item: SourceItem, file: _File, split: Split) -> CatalogueItem:
         digest=file.digest,
         size=file.size,
         mtime_ns=file.mtime_ns,
+        truth_windows=item.truth_windows,
     )
 
 

@@ -44,6 +44,8 @@ class SourceItem:
     """All cells, where that is known; for evaluation only."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What may group items that belong together: slide, patient, organ, site."""
+    truth_windows: tuple[Window, ...] | None = None
+    """The windows, all of them known ones, in which `truth` has all cells; None: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,16 @@ class CatalogueItem:
     size: int
     """Bytes of the file."""
     mtime_ns: int
+    truth_windows: tuple[Window, ...] | None = None
+    """The windows in which all cells are known; None: everywhere, if `complete`."""
+
+    def complete_in(self, window: Window) -> bool:
+        """Return whether all cells of a part of the item are known."""
+        return self.complete and (self.truth_windows is None or window in self.truth_windows)
 
     def to_json(self) -> dict[str, Any]:
         """Return the item as JSON holds it."""
-        return {
+        value = {
             "name": self.name,
             "path": str(self.path),
             "mtime_ns": self.mtime_ns,
@@ -72,6 +78,9 @@ class CatalogueItem:
             "hard_fold": self.hard_fold,
             "hard_half": self.hard_half,
         }
+        if self.truth_windows is not None:  # most items do without, and keep the digest they had
+            value["truth_windows"] = [_corners(one) for one in self.truth_windows]
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> CatalogueItem:
@@ -80,13 +89,19 @@ class CatalogueItem:
             KnownWindow(Window(*known["window"]), Role(known["role"])) for known in value["windows"]
         )
         rest = None if value["rest"] is None else Role(value["rest"])
-        changed = {"path": Path(value["path"]), "windows": windows, "rest": rest}
+        known = value.get("truth_windows")
+        truth_windows = None if known is None else tuple(Window(*corners) for corners in known)
+        changed = {"path": Path(value["path"]), "windows": windows, "rest": rest,
+                   "truth_windows": truth_windows}  # fmt: skip
         return cls(**{**value, **changed})
 
 
 def _window_to_json(known: KnownWindow) -> dict[str, Any]:
-    window = known.window
-    return {"window": [window.x0, window.y0, window.x1, window.y1], "role": known.role}
+    return {"window": _corners(known.window), "role": known.role}
+
+
+def _corners(window: Window) -> list[int]:
+    return [window.x0, window.y0, window.x1, window.y1]
 
 
 @dataclass(frozen=True)
@@ -156,6 +171,7 @@ class Catalogue:
             annotations=self.annotations(name),
             truth=self.truth(name),
             attributes=item.attributes,
+            truth_windows=item.truth_windows,
         )
 
     def file(self, name: str) -> Path:

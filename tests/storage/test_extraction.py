@@ -132,6 +132,16 @@ def test_unknown_truth_is_none_and_known_emptiness_is_empty(tmp_path, cut):
     assert [info.complete for info in regions.infos] == [False, True]
 
 
+def test_truth_that_holds_in_one_window_is_claimed_for_no_other(tmp_path, cut):
+    path = picture(tmp_path / "a.png", [(0, 0, 600, 200)])
+    known = [((0, 0, 200, 200), Role.POSITIVE), ((200, 0, 400, 200), Role.POSITIVE)]
+    truth, where = cells((10, 10, 30, 30)), (Window(0, 0, 200, 200),)
+    regions = cut(item(path, known, Role.UNLABELLED, truth, truth, truth_windows=where))
+    complete = {info.region_id: info.complete for info in regions.infos}
+    assert complete == {"a@0,0": True, "a@200,0": False, "a@400,0": False}
+    assert regions.truth("a@200,0") is None
+
+
 def test_the_arrays_are_sharded_zarr_with_checksums_of_the_chunks(tmp_path, cut):
     path = picture(tmp_path / "a.png")
     regions = cut(item(path, [((0, 0, 800, 800), Role.POSITIVE)]))

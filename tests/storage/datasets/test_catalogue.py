@@ -147,6 +147,7 @@ def test_the_digest_does_not_depend_on_where_the_files_lie(at, images, tmp_path)
         {"windows": (KnownWindow(Window(0, 0, 40, 30), Role.UNLABELLED),)},
         {"attributes": {"organ": "liver"}},
         {"name": "z"},
+        {"truth": cells("a"), "truth_windows": (Window(0, 0, 40, 30),)},
     ],
 )
 def test_the_digest_depends_on_what_is_known(at, images, change):
@@ -165,6 +166,26 @@ def test_the_digest_depends_on_the_pixels(at, images):
 def test_the_same_dataset_twice_is_one_version(at, images):
     first = register(at, [item(images, "a"), item(images, "b")], name="mine")
     assert register(at, [item(images, "a"), item(images, "b")], name="mine") == first
+
+
+def test_where_truth_holds_is_kept(at, images):
+    known = KnownWindow(Window(0, 0, 20, 30), Role.POSITIVE)
+    other = KnownWindow(Window(20, 0, 40, 30), Role.POSITIVE)
+    given = replace(
+        item(images, "a"), windows=(known, other), truth=cells("a"), truth_windows=(known.window,)
+    )
+    catalogue = opened(at, register(at, [given], name="mine").ref)
+    assert catalogue.source("a").truth_windows == (known.window,)
+    kept = catalogue.item("a")
+    assert (kept.complete_in(known.window), kept.complete_in(other.window)) == (True, False)
+
+
+def test_hiding_makes_truth_of_the_annotated_windows_and_of_no_other_tissue(at, images):
+    known = KnownWindow(Window(0, 0, 20, 30), Role.POSITIVE)
+    given = replace(item(images, "a"), windows=(known,), rest=Role.UNLABELLED, truth_windows=())
+    kept = opened(at, register(at, [given], name="mine", hide=0.5).ref).item("a")
+    assert kept.complete_in(known.window)
+    assert not kept.complete_in(Window(20, 0, 40, 30))
 
 
 def test_groups_that_join_leave_the_others_where_they_were(at, images):
