@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from models.annotations import PixelClass, Ragged
+from models.annotations import PixelClass
 from models.instances.walker import grow_seeds
-from models.merging.identity import one_to_one, pixel_overlaps
+from models.merging.identity import one_to_one, parents, pixel_overlaps
 from models.merging.three_steps import merge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.annotations import Ragged
     from models.merging.settings import MergeSettings
     from models.merging.three_steps import HumanCells
 
@@ -55,7 +56,7 @@ class Relabelled:
     is_human: NDArray[np.bool_]
     """(n,) whether a person drew the cell."""
     parents: Ragged
-    """(n,) rows of uint32: cells of the version before that the cell overlaps enough."""
+    """(n,) rows of uint32: cells of the version before that the cell grew from."""
     scores: NDArray[np.float64]
     """(n,) mean p(inner) over the cell; NaN for a person's."""
     next_cell_id: int
@@ -186,23 +187,23 @@ def _named(
     sums = np.bincount(decoded.cells.ravel(), inner_probability.ravel(), minlength=n_human + 1)
     areas[0] = 0
     present = np.flatnonzero(areas)
-    overlaps = pixel_overlaps(decoded.cells, previous.cells).above(settings.identity_iou)
+    overlaps = pixel_overlaps(decoded.cells, previous.cells)
     names = np.zeros(len(areas), np.uint32)
     names[1 : n_human + 1] = decoded.human_ids
-    found = (overlaps.first > n_human) & ~np.isin(overlaps.second, decoded.human_ids)
-    for cell, name in one_to_one(overlaps.at(found)).items():
+    close = overlaps.above(settings.identity_iou)
+    found = (close.first > n_human) & ~np.isin(close.second, decoded.human_ids)
+    for cell, name in one_to_one(close.at(found)).items():
         names[cell] = name
     new = present[names[present] == 0]
     names[new] = previous.next_cell_id + np.arange(len(new))
     order = np.argsort(names[present])
     rows = present[order]
-    lineage = [np.sort(overlaps.second[overlaps.first == row]) for row in rows]
     return Relabelled(
         classes=classes,
         cells=names[decoded.cells],
         ids=names[rows],
         is_human=rows <= n_human,
-        parents=Ragged.of(lineage, np.zeros(0, np.uint32)),
+        parents=parents(overlaps, rows, settings.identity_iou),
         scores=np.where(rows <= n_human, np.nan, sums[rows] / areas[rows]),
         next_cell_id=previous.next_cell_id + len(new),
     )
