@@ -16,13 +16,13 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from models.errors import EmptyDatasetError, ImageError, InputError
 from models.geometry.tiles import Window, grid, placed, spans, working_downsample, working_size
 from storage.artefacts import commit, digest_of, draft
-from storage.datasets.cells import digest_of_cells, write_cells
+from storage.datasets.cells import digest_of_cells, write_tables
 from storage.datasets.protocol import KnownWindow, RefusedItem
 from storage.datasets.registered import open_catalogue
 from storage.datasets.splits import easy_places
 from storage.images import ImageDecoder
 from storage.layout import Kind
-from storage.regions import ANNOTATIONS, INDEX, TRUTH, RegionInfo, array_path
+from storage.regions import INDEX, RegionInfo, array_path
 from storage.slides import open_slide
 from storage.tissue import TissueMap
 
@@ -254,8 +254,7 @@ def _write_index(
     """Write the tables beside the pixels; return the digest of all of it, decoded."""
     partial = {cut.info.region_id: cut.annotations for cut in cuts}
     truth = {cut.info.region_id: cut.truth for cut in cuts if cut.truth is not None}
-    write_cells(folder / ANNOTATIONS, partial)
-    write_cells(folder / TRUTH, truth)
+    write_tables(folder, partial, truth)
     index = {
         "dataset": catalogue.ref.digest,
         "n_folds": catalogue.n_folds,

@@ -17,7 +17,7 @@ from models.annotations import Annotations, Role
 from models.errors import NotFoundError
 from models.geometry.tiles import Placement
 from storage.artefacts import opened
-from storage.datasets.cells import read_cells
+from storage.datasets.cells import CellTables
 from storage.datasets.protocol import RefusedItem
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from storage.layout import Ref, Workspace
 
 INDEX = "regions.json"
-ANNOTATIONS = "annotations.parquet"
-TRUTH = "truth.parquet"
 ARRAYS = "arrays"
 
 
@@ -91,12 +89,8 @@ class Regions:
         return {}
 
     @cached_property
-    def _annotations(self) -> dict[str, Annotations]:
-        return read_cells(self.folder / ANNOTATIONS)
-
-    @cached_property
-    def _truth(self) -> dict[str, Annotations]:
-        return read_cells(self.folder / TRUTH)
+    def _cells(self) -> CellTables:
+        return CellTables(self.folder)
 
     def info(self, region_id: str) -> RegionInfo:
         """Return what is known of a region.
@@ -127,13 +121,13 @@ class Regions:
 
     def annotations(self, region_id: str) -> Annotations:
         """Return what a person marked in a region, in level-0 pixels: right, but incomplete."""
-        return self._annotations.get(self.info(region_id).region_id, Annotations.none())
+        return self._cells.annotations(self.info(region_id).region_id)
 
     def truth(self, region_id: str) -> Annotations | None:
         """Return all cells of a region in level-0 pixels, None where they are not known."""
         if not self.info(region_id).complete:
             return None
-        return self._truth.get(region_id, Annotations.none())
+        return self._cells.truth(region_id)
 
 
 def array_path(folder: Path, number: int) -> Path:

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 from models.annotations import Role
 from models.errors import EmptyDatasetError, NotFoundError, WrongUseError
 from storage.artefacts import commit, digest_of, draft, hash_file
-from storage.datasets.cells import digest_of_cells, write_cells
+from storage.datasets.cells import digest_of_cells, write_tables
 from storage.datasets.grouping import Split, group_of, grouping_for, slide_of
 from storage.datasets.hide import hidden
 from storage.datasets.protocol import RefusedItem, SourceItem
 from storage.datasets.registered import (
-    ANNOTATIONS,
     CATALOGUE,
-    TRUTH,
     Catalogue,
     CatalogueItem,
     kept_path,
@@ -287,8 +285,7 @@ def _commit(
     with draft(at, Kind.DATASET) as work:
         text = json.dumps({**header, "items": items}, sort_keys=True, indent=1)
         (work.path / CATALOGUE).write_text(text)
-        write_cells(work.path / ANNOTATIONS, annotations)
-        write_cells(work.path / TRUTH, truth)
+        write_tables(work.path, annotations, truth)
         return commit(at, Kind.DATASET, work, digest_of(content))
 
 

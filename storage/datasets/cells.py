@@ -1,8 +1,10 @@
-"""The table of a dataset's annotated cells."""
+"""The tables of a dataset's cells: those a person marked, and all of them where known."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +28,39 @@ SCHEMA = pa.schema(
     ]
 )
 """`polygon` holds x and y in turn, and is empty where only the box is known."""
+ANNOTATIONS = "annotations.parquet"
+TRUTH = "truth.parquet"
+
+
+@dataclass(frozen=True)
+class CellTables:
+    """The cells of the items in one folder, read when they are first asked for."""
+
+    folder: Path
+
+    @cached_property
+    def _annotations(self) -> dict[str, Annotations]:
+        return read_cells(self.folder / ANNOTATIONS)
+
+    @cached_property
+    def _truth(self) -> dict[str, Annotations]:
+        return read_cells(self.folder / TRUTH)
+
+    def annotations(self, item: str) -> Annotations:
+        """Return what a person marked in an item, in level-0 pixels: right, but incomplete."""
+        return self._annotations.get(item, Annotations.none())
+
+    def truth(self, item: str) -> Annotations:
+        """Return all cells of an item of which all are known, in level-0 pixels."""
+        return self._truth.get(item, Annotations.none())
+
+
+def write_tables(
+    folder: Path, annotations: Mapping[str, Annotations], truth: Mapping[str, Annotations]
+) -> None:
+    """Write both tables for `CellTables` to read."""
+    write_cells(folder / ANNOTATIONS, annotations)
+    write_cells(folder / TRUTH, truth)
 
 
 def write_cells(path: Path, cells_of: Mapping[str, Annotations]) -> None:

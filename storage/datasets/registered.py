@@ -12,7 +12,7 @@ from models.annotations import Annotations, Role
 from models.errors import IntegrityError, NotFoundError
 from models.geometry.tiles import Window
 from storage.artefacts import hash_file, opened
-from storage.datasets.cells import read_cells
+from storage.datasets.cells import CellTables
 from storage.datasets.protocol import KnownWindow, SourceItem
 from storage.datasets.splits import Bundle, Place
 from storage.layout import Kind, Ref, Workspace
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CATALOGUE = "dataset.json"
-ANNOTATIONS = "annotations.parquet"
-TRUTH = "truth.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +124,8 @@ class Catalogue:
         return {item.name: item for item in self.items}
 
     @cached_property
-    def _annotations(self) -> dict[str, Annotations]:
-        return read_cells(self.folder / ANNOTATIONS)
-
-    @cached_property
-    def _truth(self) -> dict[str, Annotations]:
-        return read_cells(self.folder / TRUTH)
+    def _cells(self) -> CellTables:
+        return CellTables(self.folder)
 
     def item(self, name: str) -> CatalogueItem:
         """Return one item.
@@ -149,13 +143,13 @@ class Catalogue:
 
     def annotations(self, name: str) -> Annotations:
         """Return what a person marked in an item, in level-0 pixels: right, but incomplete."""
-        return self._annotations.get(self.item(name).name, Annotations.none())
+        return self._cells.annotations(self.item(name).name)
 
     def truth(self, name: str) -> Annotations | None:
         """Return all cells of an item, None where they are not known; for evaluation only."""
         if not self.item(name).complete:
             return None
-        return self._truth.get(name, Annotations.none())
+        return self._cells.truth(name)
 
     def source(self, name: str) -> SourceItem:
         """Return an item as a reader would hand it over; its file is checked."""
