@@ -28,6 +28,9 @@ MANIFEST = "MANIFEST.json"
 FORMAT_VERSION = 1
 DIGEST_LENGTH = 32
 """Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
+_STORAGE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+}  # fmt: skip
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401  # anything JSON can hold
@@ -57,7 +60,8 @@ class Draft:
     """Set by `commit`."""
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
+    """Return every file in a folder, at any depth, sorted; the manifest is not one of them."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
 
 
@@ -70,6 +74,42 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that whoever reads sees the old or the new text, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def storing(place: Path, what: str) -> Iterator[None]:
+    """Say of a disk that is full or refuses what that means, whatever met it.
+
+    Raises
+    ------
+    WorkspaceError
+        In place of an OSError that a person has to mend.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, WorkspaceError) or error.errno not in _STORAGE_ERRORS:
+            raise
+        raise WorkspaceError(
+            f"{place}: writing {what} failed ({error.strerror}). Nothing half-written is "
+            f"visible; make room or mend the permissions and run the same command again."
+        ) from error
+
+
 def _write_manifest(folder: Path, digest: str | None) -> str:
     listed = {
         str(path.relative_to(folder)): {
@@ -77,7 +117,7 @@ def _write_manifest(folder: Path, digest: str | None) -> str:
             "mtime_ns": path.stat().st_mtime_ns,
             "sha256": hash_file(path),
         }
-        for path in _files(folder)
+        for path in files_of(folder)
     }
     content = digest or digest_of({name: entry["sha256"] for name, entry in listed.items()})
     manifest = {"format_version": FORMAT_VERSION, "digest": content, "files": listed}
@@ -98,21 +138,11 @@ def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
     """
     folder = at.root / kind / f".draft-{uuid.uuid4().hex}"
     try:
-        with shared(at):
+        with shared(at), storing(at.root, kind):
             folder.mkdir(parents=True)
             yield Draft(folder)
-    except OSError as error:
-        if isinstance(error, WorkspaceError) or error.errno not in _STORAGE_ERRORS:
-            raise
-        raise WorkspaceError(
-            f"{at.root}: writing {kind} failed ({error.strerror}). Nothing half-written is "
-            f"visible; make room or mend the permissions and run the same command again."
-        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-_STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) -> Ref:
@@ -126,7 +156,7 @@ def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) ->
         The identity, where it is not that of the files (label versions hash decoded content).
     """
     content = _write_manifest(work.path, digest)
-    for path in [*_files(work.path), work.path / MANIFEST]:
+    for path in [*files_of(work.path), work.path / MANIFEST]:
         sync(path)
     for folder in [p for p in work.path.rglob("*") if p.is_dir()]:
         sync(folder)

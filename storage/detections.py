@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,15 @@ import numpy as np
 
 from models.annotations import Detections, Polygons
 from storage.arrays import folder_name, open_array, write_array
-from storage.artefacts import Draft, canonical_json, commit, draft, opened
+from storage.artefacts import canonical_json, commit, draft, opened
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from storage.parts import Parts
 
 INDEX = "detections.json"
 
@@ -34,27 +35,51 @@ class FoundMasks:
 
 
 class DetectionDraft:
-    """Detections that are being written, one region after the other."""
+    """Detections that are being written, one region after the other.
 
-    def __init__(self, work: Draft) -> None:
-        self._work = work
+    Parameters
+    ----------
+    at : Workspace
+    parts : Parts
+        Where regions wait for the others; those that a killed process left are taken over.
+    """
+
+    def __init__(self, at: Workspace, parts: Parts) -> None:
+        self._at = at
+        self._parts = parts
         self._index: dict[str, int] = {}
+
+    def keep(self, region_id: str) -> bool:
+        """Return whether a region is finished already; then it is part of the draft."""
+        facts = self._parts.take_over(folder_name(region_id))
+        if facts is not None:
+            self._index[region_id] = facts["cells"]
+        return facts is not None
 
     def put(self, region_id: str, found: Detections, masks: FoundMasks | None) -> None:
         """Add what was found in one region; boxes and polygons in level-0 pixels."""
-        folder = self._work.path / folder_name(region_id)
-        folder.mkdir()
-        for name, column in _columns(found).items():
-            np.save(folder / f"{name}.npy", column, allow_pickle=False)
-        if masks is not None:
-            write_array(folder / "classes", masks.classes, fill=255)
-            write_array(folder / "inner", masks.inner, fill=0)
+        with self._parts.writing(folder_name(region_id), {"cells": len(found)}) as folder:
+            for name, column in _columns(found).items():
+                _write_column(folder / f"{name}.npy", column)
+            if masks is not None:
+                write_array(folder / "classes", masks.classes, fill=255)
+                write_array(folder / "inner", masks.inner, fill=0)
         self._index[region_id] = len(found)
 
-    def write_index(self, facts: dict[str, Any]) -> None:
-        """Write which regions were looked at, and how."""
-        index = {"regions": self._index, "facts": facts}
-        (self._work.path / INDEX).write_text(canonical_json(index))
+    def commit(self, facts: dict[str, Any]) -> Ref:
+        """Store the regions, with how they were looked at, and return the artefact."""
+        with draft(self._at, Kind.DETECTIONS) as work:
+            self._parts.link_into(work.path)
+            index = {"regions": self._index, "facts": facts}
+            (work.path / INDEX).write_text(canonical_json(index))
+            return commit(self._at, Kind.DETECTIONS, work)
+
+
+def _write_column(path: Path, column: NDArray[Any]) -> None:
+    # numpy's own writing says of a full disk only how many bytes it could not write
+    stream = io.BytesIO()
+    np.save(stream, column, allow_pickle=False)
+    path.write_bytes(stream.getvalue())
 
 
 def _columns(found: Detections) -> dict[str, NDArray[Any]]:
@@ -64,16 +89,6 @@ def _columns(found: Detections) -> dict[str, NDArray[Any]]:
         "points": found.polygons.values,
         "offsets": found.polygons.offsets,
     }
-
-
-@contextmanager
-def detection_draft(at: Workspace, facts: dict[str, Any]) -> Iterator[tuple[DetectionDraft, Draft]]:
-    """Yield a draft of detections and the artefact's draft; committed when the block ends well."""
-    with draft(at, Kind.DETECTIONS) as work:
-        detections = DetectionDraft(work)
-        yield detections, work
-        detections.write_index(facts)
-        commit(at, Kind.DETECTIONS, work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,23 +32,22 @@ def predict(
 
     `masks` asks for the per-pixel classes that relabelling merges, above its threshold.
     """
-    from storage.detections import detection_draft
+    from storage.detections import DetectionDraft
     from storage.labelled import RegionBlocks
     from storage.regions import open_regions
 
     source = open_regions(work.at, regions)
     chosen = selection.of(source)
     ready = load_detector(work.at, detector, checkpoint)
-    facts = {"checkpoint": checkpoint.digest, "regions": regions.digest}
-    with detection_draft(work.at, facts) as (draft, artefact):
-        for done, info in enumerate(chosen):
-            work.progress(done, len(chosen))
-            found = ready.find(RegionBlocks(source, info))
-            kept = _masks(found, masks) if masks else None
-            draft.put(info.region_id, found.in_level0(info.placement), kept)
-    if artefact.ref is None:
-        raise AssertionError("a draft that was left without an error is committed")
-    return artefact.ref
+    draft = DetectionDraft(work.at, work.parts)
+    for done, info in enumerate(chosen):
+        work.progress(done, len(chosen))
+        if draft.keep(info.region_id):
+            continue
+        found = ready.find(RegionBlocks(source, info))
+        kept = _masks(found, masks) if masks else None
+        draft.put(info.region_id, found.in_level0(info.placement), kept)
+    return draft.commit({"checkpoint": checkpoint.digest, "regions": regions.digest})
 
 
 def _masks(found: Found, settings: MergeSettings) -> FoundMasks:

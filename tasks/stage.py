@@ -25,6 +25,7 @@ from storage.checkpoints import UnfinishedWork
 from storage.layout import Kind, Ref, Workspace
 from storage.ledger import Ledger, RunStage, StageRecord
 from storage.locks import exclusive
+from storage.parts import Parts
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,11 @@ class Work:
     def unfinished(self) -> UnfinishedWork:
         """Return where the stage keeps what it has so far, so that a kill costs little."""
         return UnfinishedWork.of(self.at, self.key)
+
+    @property
+    def parts(self) -> Parts:
+        """Return the folders that the stage has finished of its artefact so far."""
+        return Parts(self.unfinished.folder / "parts")
 
     def progress(self, done: int, total: int) -> None:
         """Tell whoever watches how far the stage is.

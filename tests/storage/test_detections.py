@@ -1,10 +1,13 @@
+import uuid
+
 import numpy as np
 import pytest
 
 from models.annotations import Detections, Polygons
 from models.errors import IntegrityError
-from storage.detections import FoundMasks, detection_draft, open_detections
+from storage.detections import DetectionDraft, FoundMasks, open_detections
 from storage.layout import Kind, Workspace
+from storage.parts import Parts
 
 FACTS = {"checkpoint": "c" * 32}
 
@@ -25,11 +28,15 @@ def masks(height=40, width=30):
     return FoundMasks(classes, np.where(classes == 2, 200, 0).astype(np.uint8))
 
 
+def parts_of(at, attempt="parts", **words):
+    return Parts(at.root / attempt, **words)
+
+
 def stored(at, found):
-    with detection_draft(at, FACTS) as (draft, artefact):
-        for region_id, (one, mask) in found.items():
-            draft.put(region_id, one, mask)
-    return artefact.ref
+    draft = DetectionDraft(at, parts_of(at, f"parts-{uuid.uuid4().hex}"))
+    for region_id, (one, mask) in found.items():
+        draft.put(region_id, one, mask)
+    return draft.commit(FACTS)
 
 
 def test_detections_and_masks_of_every_region_come_back(at):
@@ -58,15 +65,25 @@ def test_equal_detections_are_one_artefact_and_others_are_not(at):
     assert stored(at, {"r@0,0": (cells(3), None)}) != first
 
 
-def test_an_error_between_two_regions_leaves_nothing(at):
-    def fail():
-        with detection_draft(at, FACTS) as (draft, _):
-            draft.put("r@0,0", cells(1), None)
-            raise ZeroDivisionError
+def test_regions_that_a_killed_process_left_end_in_the_same_bytes(at):
+    found = {f"r{n}@0,0": (cells(n, n), masks()) for n in range(4)}
+    undisturbed = stored(at, found)
+    killed = DetectionDraft(at, parts_of(at, seal_every_s=0))
+    for region_id in ("r0@0,0", "r1@0,0"):
+        killed.put(region_id, *found[region_id])
+    resumed = DetectionDraft(at, parts_of(at))
+    assert [name for name in found if resumed.keep(name)] == ["r0@0,0", "r1@0,0"]
+    for region_id in ("r2@0,0", "r3@0,0"):
+        resumed.put(region_id, *found[region_id])
+    assert resumed.commit(FACTS) == undisturbed
 
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert list((at.root / Kind.DETECTIONS).iterdir()) == []
+
+def test_nothing_is_visible_before_the_last_region(at):
+    draft = DetectionDraft(at, parts_of(at))
+    draft.put("r@0,0", cells(1), None)
+    assert not (at.root / Kind.DETECTIONS).exists()
+    ref = draft.commit(FACTS)
+    assert [path.name for path in (at.root / Kind.DETECTIONS).iterdir()] == [ref.digest]
 
 
 def test_altered_detections_are_refused(at):

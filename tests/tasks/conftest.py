@@ -12,7 +12,8 @@ from models.geometry.masks import rasterise
 from models.geometry.settings import EllipseSettings
 from models.runtime import resolve
 from storage.datasets.splits import Part
-from storage.detections import FoundMasks, detection_draft
+from storage.detections import DetectionDraft, FoundMasks
+from storage.parts import Parts
 from storage.regions import open_regions
 from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.train import Beginning, Recipe, train
@@ -60,19 +61,18 @@ def training() -> Callable[..., Ref]:
 
 
 @pytest.fixture(scope="session")
-def perfect(ground) -> Callable[..., Ref]:
+def perfect(ground, tmp_path_factory) -> Callable[..., Ref]:
     """Return a function that stores what a perfect network would find, given boxes per region."""
 
     def write(part: Part, *roles: Role, boxes=None, score=0.9, with_masks=True) -> Ref:
         source = open_regions(ground.at, ground.regions)
         facts = {"checkpoint": "f" * 32, "regions": ground.regions.digest}
-        with detection_draft(ground.at, facts) as (draft, artefact):
-            for info in select(part, *roles).of(source):
-                known = source.truth(info.region_id) if boxes is None else None
-                found = np.array(known.boxes if known is not None else boxes or [], float)
-                draft.put(info.region_id, *_found(found.reshape(-1, 4), info, score, with_masks))
-        assert artefact.ref is not None
-        return artefact.ref
+        draft = DetectionDraft(ground.at, Parts(tmp_path_factory.mktemp("parts")))
+        for info in select(part, *roles).of(source):
+            known = source.truth(info.region_id) if boxes is None else None
+            found = np.array(known.boxes if known is not None else boxes or [], float)
+            draft.put(info.region_id, *_found(found.reshape(-1, 4), info, score, with_masks))
+        return draft.commit(facts)
 
     return write
 

@@ -1,12 +1,18 @@
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from models.annotations import Role
+from models.errors import StoppedError
 from models.merging.settings import MergeSettings
+from models.methods.detector import Detector
 from storage.datasets.splits import Part
 from storage.detections import open_detections
 from storage.regions import open_regions
 from tasks.predict import predict
+from tasks.stage import observer
 from tasks.trial import ANNOTATED, Selection, Trial
 
 TRIAL = Trial("hard", 0, 0)
@@ -55,3 +61,44 @@ def test_a_higher_threshold_leaves_fewer_pixels(ground, recipe, trained):
         return sum(int((found.masks(one).classes > 0).sum()) for one in found.regions)
 
     assert pixels(0.01) > pixels(0.99)
+
+
+def test_a_prediction_that_ended_early_goes_on_where_it_was_and_ends_in_the_same_bytes(
+    ground, recipe, trained, tmp_path, monkeypatch
+):
+    own = ground.copied(tmp_path)
+    words = {
+        "regions": ground.regions, "selection": Selection(TRIAL, Part.TRAIN, ANNOTATED),
+        "checkpoint": trained, "detector": recipe.detector, "masks": MERGING,
+    }  # fmt: skip
+    undisturbed = predict(ground.run, "predict", **words)
+    looked_at = []
+    find = Detector.find
+
+    def seen(self, source):
+        looked_at.append(source.info.region_id)
+        return find(self, source)
+
+    monkeypatch.setattr(Detector, "find", seen)
+    # Between any two looks at the clock 20 s go by: every region is sealed.
+    clock = SimpleNamespace(monotonic=itertools.count(step=20).__next__)
+    monkeypatch.setattr("storage.parts.time", clock)
+    for n_done in (2, 3):
+        own.run.stopped.clear()
+        token = observer.set(_stopping(own.run, n_done))
+        with pytest.raises(StoppedError):
+            predict(own.run, "predict", **words)
+        observer.reset(token)
+    own.run.stopped.clear()
+    assert predict(own.run, "predict", **words) == undisturbed
+    expected = sorted(open_detections(own.at, undisturbed).regions)
+    assert looked_at == expected  # each region once, over three attempts
+    assert not list((own.at.ledger / "unfinished").iterdir())
+
+
+def _stopping(run, n_done):
+    def watch(_label, state, done, _total):
+        if state == "running" and done == n_done:
+            run.stopped.set()
+
+    return watch
