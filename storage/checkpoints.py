@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import NotFoundError, WorkspaceError, WrongUseError
-from storage.artefacts import canonical_json, commit, draft, opened, sync
+from storage.artefacts import (
+    canonical_json,
+    commit,
+    draft,
+    hash_file,
+    opened,
+    storing,
+    sync,
+    write_whole,
+)
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+CURRENT = "current"
+"""In unfinished work: which of two folders holds what was saved last."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,32 +117,44 @@ class UnfinishedWork:
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Return the tensors and the card that were saved last, or None."""
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        current = self.folder / "current"
-        if not current.exists():
+        if not (self.folder / CURRENT).exists():
             return None
         try:
-            saved = self.folder / current.read_text()
-            return load_file(saved / WEIGHTS), json.loads((saved / CARD).read_text())
-        except (OSError, ValueError, SafetensorError) as error:
+            return self._loaded()
+        except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
             logger.warning("%s is damaged (%s): the stage starts anew.", self.folder, error)
             return None
 
+    def _loaded(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        from safetensors.torch import load_file
+
+        saved = self.folder / (self.folder / CURRENT).read_text()
+        kept = json.loads((saved / CARD).read_text())
+        if hash_file(saved / WEIGHTS) != kept["sha256"]:
+            raise ValueError(f"{WEIGHTS} was altered since it was saved")
+        return load_file(saved / WEIGHTS), kept["card"]
+
     def save(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-        """Replace what was saved; a kill at any moment leaves the old or the new, whole."""
-        current = self.folder / "current"
-        old = current.read_text() if current.exists() else ""
-        new = "b" if old == "a" else "a"
-        shutil.rmtree(self.folder / new, ignore_errors=True)
-        (self.folder / new).mkdir(parents=True)
-        _write_tensors(tensors, self.folder / new / WEIGHTS)
-        (self.folder / new / CARD).write_text(canonical_json(card))
-        for name in (WEIGHTS, CARD):
-            sync(self.folder / new / name)
-        pointer = self.folder / "next"
-        pointer.write_text(new)
-        pointer.replace(current)
+        """Replace what was saved; a kill at any moment leaves the old or the new, whole.
+
+        Raises
+        ------
+        WorkspaceError
+            If the disk is full or cannot be written.
+        """
+        current = self.folder / CURRENT
+        with storing(self.folder, "unfinished work"):
+            old = current.read_text() if current.exists() else ""
+            fresh = self.folder / ("b" if old == "a" else "a")
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            _write_tensors(tensors, fresh / WEIGHTS)
+            kept = {"card": card, "sha256": hash_file(fresh / WEIGHTS)}
+            (fresh / CARD).write_text(canonical_json(kept))
+            for path in (fresh / WEIGHTS, fresh / CARD, fresh):
+                sync(path)
+            write_whole(current, fresh.name)
 
     def clear(self) -> None:
         """Forget the unfinished work once its stage is recorded."""
