@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import time
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
+from prefect.states import Completed
 
 from flows.config import RetrainConfig
+from flows.planning import link_report, plan_of
 from flows.stages import Conductor, open_run
+from models.errors import BusyError
 from storage.layout import Workspace
-from storage.locks import shared
+from storage.locks import IfBusy, retraining, shared
 from tasks.track import Tracker
 
 if TYPE_CHECKING:
     from storage.layout import Ref
     from tasks.stage import Run
 
+NOTHING_NEW, SKIPPED = "Nothing new", "Skipped"
+"""Names of the states in which a retraining ends without having trained."""
+
 
 @flow(name="retrain", flow_run_name="{config.name}", persist_result=False)
-def retrain(config: RetrainConfig, workspace: Path) -> str:
+def retrain(config: RetrainConfig, workspace: Path, if_busy: IfBusy = "join") -> str:
     """Train on incomplete annotations, in rounds, and report; return the report's Ref as text.
 
     Parameters
@@ -29,12 +35,37 @@ def retrain(config: RetrainConfig, workspace: Path) -> str:
         What to train on what; presets are in ``deployments/presets``.
     workspace
         The folder that holds the ingested dataset and receives every result.
+    if_busy
+        When another retraining is at work in the workspace: ``join`` works beside it and makes no
+        stage twice, ``wait`` begins when it has ended, ``skip`` ends at once, as "Skipped".
     """
-    with shared(Workspace(workspace)):
-        return str(_retrained(config, open_run(config, Workspace(workspace))))
+    report: str = retrained(config, Workspace(workspace), if_busy)
+    return report
 
 
-def _retrained(config: RetrainConfig, run: Run) -> Ref:
+def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # noqa: ANN401  # a value or a state
+    """Go through a retraining inside a flow; return the report's Ref as text, or a state.
+
+    Who calls a flow that returns a state gets the state's data.
+    """
+    at.require_writable()
+    try:
+        with shared(at), retraining(at, if_busy):
+            plan = plan_of(config, at)
+            run = open_run(config, at)
+            report = plan.report or _made(config, run)
+            link_report(at, plan.run_id, report)
+            if plan.report:
+                Tracker(run).deliver()
+    except BusyError as error:
+        return Completed(name=SKIPPED, message=str(error))
+    if plan.report:
+        message = f"every stage is done and intact: {report}"
+        return Completed(name=NOTHING_NEW, data=str(report), message=message)
+    return str(report)
+
+
+def _made(config: RetrainConfig, run: Run) -> Ref:
     tracker = Tracker(run)
     conductor = Conductor(run, config, tracker.arm_finished)
     asked = config.model_dump(mode="json")

@@ -50,6 +50,10 @@ class WorkspaceError(SignetflowError, OSError):
     """The workspace cannot be written, is locked, full, or from another format version."""
 
 
+class BusyError(WorkspaceError):
+    """Another run is at work in the workspace, and this one was told not to join it."""
+
+
 class IntegrityError(SignetflowError, RuntimeError):
     """A stored artefact is missing, altered or not what its manifest says."""
 
@@ -66,6 +70,12 @@ class LabelContractError(SignetflowError, RuntimeError):
 
 class LeakError(SignetflowError, RuntimeError):
     """A stage was handed a region that its split forbids."""
+
+
+class DataLeakError(LeakError):
+    """A dataset ties what its folds keep apart: one slide, one patient or the same pixels."""
+
+    exit_code = 3
 
 
 class WeightsError(SignetflowError, RuntimeError):

@@ -12,9 +12,9 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from models.errors import WorkspaceError
+from models.errors import BusyError, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.25
 """Between two tries to get a lock: a wait must be able to end, so it is no single system call."""
+
+IfBusy = Literal["join", "wait", "skip"]
+"""What a retraining does when another is at work in its workspace: go on beside it, each stage made
+once; begin when that has ended; or not begin."""
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +90,22 @@ def alone(at: Workspace) -> Iterator[None]:
             yield
         finally:
             _alone.discard(path.absolute())
+
+
+@contextmanager
+def retraining(at: Workspace, if_busy: IfBusy) -> Iterator[None]:
+    """Be a retraining of a workspace, beside others or as the only one.
+
+    Raises
+    ------
+    BusyError
+        If another retraining is at work and this one is to be skipped then.
+    """
+    how = fcntl.LOCK_SH if if_busy == "join" else fcntl.LOCK_EX
+    said = _Said(f"a retraining of {at.root} is under way")
+    waiting = _refuse_to_join(at) if if_busy == "skip" else said
+    with _held(at.ledger / "retraining.lock", how, waiting):
+        yield
 
 
 def holders(path: Path) -> tuple[int, ...]:
@@ -168,6 +188,16 @@ class _Said:
         if not self._is_said:
             logger.warning("%s by %s: waiting until that is done.", self._why, who)
         self._is_said = True
+
+
+def _refuse_to_join(at: Workspace) -> Callable[[str], None]:
+    def refuse(who: str) -> None:
+        raise BusyError(
+            f"{at.root}: {who} retrains here already, and this run was told to be skipped then. "
+            f"The next one will find what that leaves; or ask for if_busy: wait."
+        )
+
+    return refuse
 
 
 def _refuse_to_wait(at: Workspace) -> Callable[[str], None]:

@@ -27,8 +27,9 @@ def plan(
     Estimates come from earlier stages of the same kind in this workspace. Rounds that may stop
     early are counted in full.
     """
-    from flows.cli.running import plan_of, workspace_at
+    from flows.cli.running import workspace_at
     from flows.config import load_config
+    from flows.planning import plan_of
 
     found = plan_of(load_config(config, tuple(settings or ())), workspace_at(workspace))
     seconds = [call.seconds for call in found.pending]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flows.cli.output import note, table
+from flows.planning import Plan, link_report, plan_of
 from storage.layout import Kind, Ref, Workspace, default_root
 from storage.locks import shared
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.config import RetrainConfig
-    from tasks.stage import StageCall
 
     Row = dict[str, Any]
 
@@ -26,31 +25,6 @@ if TYPE_CHECKING:
 def workspace_at(folder: Path | None) -> Workspace:
     """Return the workspace that a command uses."""
     return Workspace(folder or default_root())
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The stages of a run as the ledger knows them."""
-
-    run_id: str
-    calls: list[StageCall]
-    report: Ref | None
-    """The report, when nothing is left to do."""
-
-    @property
-    def pending(self) -> list[StageCall]:
-        """Return the stages that are still to be done; rounds that may stop early are counted."""
-        return [call for call in self.calls if not call.done]
-
-
-def plan_of(config: RetrainConfig, at: Workspace) -> Plan:
-    """Return what a run would do; nothing is made, and neither torch nor a server starts."""
-    from flows.stages import Conductor, open_run
-    from tasks.stage import is_pending
-
-    run = open_run(config, at, planning=True)
-    report = Conductor(run, config).report()
-    return Plan(run.run_id, run.calls, None if is_pending(report) else report)
 
 
 def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
@@ -64,9 +38,9 @@ def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
     at.require_writable()
     with shared(at):
         plan = plan_of(config, at)
-        report = plan.report or _made(config, at, plan)
-        link_report(at, plan.run_id, report)
-    return plan, report, plan.report is not None
+        if plan.report:
+            link_report(at, plan.run_id, plan.report)
+    return plan, plan.report or _made(config, at, plan), plan.report is not None
 
 
 def _made(config: RetrainConfig, at: Workspace, plan: Plan) -> Ref:
@@ -76,16 +50,9 @@ def _made(config: RetrainConfig, at: Workspace, plan: Plan) -> Ref:
     with prefect_server(at), _watched(plan):
         from flows.retrain import retrain
 
-        kind, digest = retrain(config, at.root).split("/")
+        made: str = retrain(config, at.root)
+        kind, digest = made.split("/")
     return Ref(Kind(kind), digest)
-
-
-def link_report(at: Workspace, run_id: str, report: Ref) -> None:
-    """Let ``reports/<run>`` point to the run's latest report."""
-    link = at.root / Kind.REPORT / run_id
-    fresh = link.with_name(f".{run_id}-{uuid.uuid4().hex}.new")
-    fresh.symlink_to(report.digest)
-    fresh.replace(link)
 
 
 @contextmanager

@@ -96,4 +96,4 @@ def test_a_worker_finds_the_flow_by_its_entrypoint(tmp_path):
     # Without use_placeholder_flow=False Prefect hides import errors behind a stub.
     done = python(ENTRYPOINT, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["retrain", "config", "workspace"]
+    assert done.stdout.split() == ["retrain", "config", "workspace", "if_busy"]

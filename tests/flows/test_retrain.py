@@ -5,10 +5,11 @@ import socket
 import pytest
 
 from flows.config import Arm
-from flows.retrain import retrain
+from flows.retrain import NOTHING_NEW, SKIPPED, retrain
 from models.errors import InputError, NotFoundError
 from models.geometry.settings import TileSettings
 from storage.labels.log import log
+from storage.locks import retraining
 from tasks.report import read_table
 
 
@@ -63,3 +64,39 @@ def test_the_flow_caches_nothing_and_is_called_by_the_runs_name():
     assert retrain.persist_result is False
     assert retrain.name == "retrain"
     assert retrain.flow_run_name == "{config.name}"
+
+
+def supervised_only(ground):
+    networks = {"a": ground.config.networks["a"]}
+    return ground.config.model_copy(update={"arms": (Arm.SUPERVISED,), "networks": networks})
+
+
+def test_unchanged_data_end_as_nothing_new_and_say_which_report(own_ground):
+    config = supervised_only(own_ground)
+    text = retrain.fn(config, own_ground.at.root)
+    again = retrain.fn(config, own_ground.at.root)
+    assert (again.type.value, again.name) == ("COMPLETED", NOTHING_NEW)
+    assert text in again.message
+    assert again.data == text
+
+
+def test_a_second_retraining_is_skipped_when_it_is_told_to_be(own_ground):
+    config = supervised_only(own_ground)
+    with retraining(own_ground.at, "join"):
+        ended = retrain.fn(config, own_ground.at.root, "skip")
+    assert (ended.type.value, ended.name) == ("COMPLETED", SKIPPED)
+    assert "retrains here already" in ended.message
+    assert own_ground.run.ledger.runs() == ()
+
+
+def test_a_second_retraining_joins_unless_it_is_told_not_to(own_ground):
+    config = supervised_only(own_ground)
+    with retraining(own_ground.at, "join"):
+        assert retrain.fn(config, own_ground.at.root).startswith("reports/")
+
+
+def test_a_report_is_found_under_its_run(own_ground):
+    text = retrain.fn(supervised_only(own_ground), own_ground.at.root)
+    (run,) = own_ground.run.ledger.runs()
+    linked = own_ground.at.root / "reports" / run.run_id
+    assert str(linked.readlink()) == text.removeprefix("reports/")

@@ -1,0 +1,47 @@
+"""What a run would do, and where its report is found: the ledger alone knows."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.layout import Kind
+
+if TYPE_CHECKING:
+    from flows.config import RetrainConfig
+    from storage.layout import Ref, Workspace
+    from tasks.stage import StageCall
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The stages of a run as the ledger knows them."""
+
+    run_id: str
+    calls: list[StageCall]
+    report: Ref | None
+    """The report, when nothing is left to do."""
+
+    @property
+    def pending(self) -> list[StageCall]:
+        """Return the stages that are still to be done; rounds that may stop early are counted."""
+        return [call for call in self.calls if not call.done]
+
+
+def plan_of(config: RetrainConfig, at: Workspace) -> Plan:
+    """Return what a run would do; nothing is made, and neither torch nor a server starts."""
+    from flows.stages import Conductor, open_run
+    from tasks.stage import is_pending
+
+    run = open_run(config, at, planning=True)
+    report = Conductor(run, config).report()
+    return Plan(run.run_id, run.calls, None if is_pending(report) else report)
+
+
+def link_report(at: Workspace, run_id: str, report: Ref) -> None:
+    """Let ``reports/<run>`` point to the run's latest report."""
+    link = at.root / Kind.REPORT / run_id
+    fresh = link.with_name(f".{run_id}-{uuid.uuid4().hex}.new")
+    fresh.symlink_to(report.digest)
+    fresh.replace(link)
