@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import bidirectional, category
 
 import typer
 
@@ -51,13 +52,31 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  # anything JSON can hold
 
 def say(line: str = "") -> None:
     """Print a line for people on stdout."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable(line) + "\n")
 
 
 def note(line: str) -> None:
     """Print a line for people on stderr, where it never disturbs ``--json``."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Return text with what would steer a terminal as escapes.
+
+    Names of files may hold control characters, marks that reverse the direction of text, and bytes
+    that are no characters at all.
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    steers = category(character) in {"Cc", "Cs"} or bidirectional(character) in _REVERSES
+    escape = steers and character not in "\n\t"
+    return character.encode("unicode_escape").decode() if escape else character
+
+
+_REVERSES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def report_error(error: BaseException, code: int, *, as_json: bool) -> int:
@@ -96,12 +115,12 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for index, column in enumerate(columns):
         grid.add_column(Text(column), justify="left" if index == 0 else "right")
     for row in rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     # Only a terminal has a width; in a file or a pipe nothing is cut off.
     width = None if sys.stdout.isatty() else UNCUT
     console = Console(file=sys.stdout, width=width)
     if title:  # apart from the grid, which would wrap it to its own width
-        console.print(Text(title, style="italic"))
+        console.print(Text(printable(title), style="italic"))
     console.print(grid)
 
 

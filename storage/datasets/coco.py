@@ -86,7 +86,7 @@ class CocoReader:
         document = read_document(find_file(self._path))
         wanted = wanted_categories(document, self._class_name)
         images = filtered(document, self._where)
-        self.total = len(images)
+        self.total = len(images) + len(document.refused)
         records = sort_records(document, wanted, images)
         yield from document.refused
         yield from records.refused

@@ -10,7 +10,7 @@ import numpy as np
 from models.annotations import Annotations, Polygons
 from models.errors import AnnotationError, WrongUseError
 from storage.datasets.coco_document import is_key, is_number
-from storage.datasets.protocol import RefusedItem
+from storage.datasets.protocol import RefusedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Records:
     """The annotations of the wanted class by image, still unchecked but for their ids."""
 
     by_image: dict[Key, list[Mapping[str, Any]]] = field(default_factory=dict)
-    refused: list[RefusedItem] = field(default_factory=list)
+    refused: list[RefusedRecord] = field(default_factory=list)
 
 
 def wanted_categories(document: Document, class_name: str | None) -> set[Key]:
@@ -67,7 +67,7 @@ def sort_records(document: Document, wanted: set[Key], images: Sequence[ImageEnt
         if not reason and str(value["id"]) in taken:
             reason = "its id came before; ids of annotations must be unique"
         if reason:
-            records.refused.append(RefusedItem(_record_name(value, index), reason))
+            records.refused.append(RefusedRecord(_record_name(value, index), reason))
         else:
             taken.add(str(value["id"]))
             records.by_image.setdefault(value["image_id"], []).append(value)
@@ -95,7 +95,7 @@ def _unusable(value: object, document: Document) -> str:
 
 def checked(
     values: Sequence[Mapping[str, Any]], file_name: str, size: tuple[int, int]
-) -> tuple[Annotations, list[RefusedItem]]:
+) -> tuple[Annotations, list[RefusedRecord]]:
     """Return the annotations of one image, and the records that contradict it.
 
     Parameters
@@ -117,7 +117,7 @@ def checked(
                 _refuse("it outlines a crowd (iscrowd), not one cell")
             box, ring = _box(value.get("bbox"), size), _ring(value.get("segmentation"), size)
         except AnnotationError as error:
-            refused.append(RefusedItem(f"{file_name}: annotation {value['id']}", str(error)))
+            refused.append(RefusedRecord(f"{file_name}: annotation {value['id']}", str(error)))
             continue
         ids.append(str(value["id"]))
         boxes.append(box)

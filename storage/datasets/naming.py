@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+def unusable(file_name: str) -> str:
+    """Return why a file name cannot be kept in tables and shown to people, or nothing."""
+    if any(category(one) in {"Cc", "Cs"} for one in file_name):
+        return (
+            "its name has control characters or bytes that are no characters. Give the file "
+            "another name."
+        )
+    return ""
 
 
 def naming(file_names: Iterable[str]) -> Callable[[str], str]:

@@ -46,18 +46,35 @@ class SourceItem:
     """What may group items that belong together: slide, patient, organ, site."""
     truth_windows: tuple[Window, ...] | None = None
     """The windows, all of them known ones, in which `truth` has all cells; None: everywhere."""
+    noticed: Mapping[str, int] = field(default_factory=dict)
+    """What was mended or is worth a look, as a phrase in the plural, and how often."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedItem:
-    """One file or record that cannot be used, and why."""
+    """One slide or image that cannot be used, and why."""
 
     name: str
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedRecord(RefusedItem):
+    """One annotation that cannot be used; its slide or image may well be."""
+
+
 class DatasetReader(Protocol):
-    """A dataset on disk, in one of the formats that are read."""
+    """A dataset on disk, in one of the formats that are read.
+
+    One contract test holds for all of them: each slide or image is yielded once, accepted or
+    refused by name; names are unique, the order does not depend on the file system, boxes lie
+    inside their image, nothing outside the dataset's folder is read, a damaged file refuses only
+    itself.
+    """
+
+    total: int
+    """How many slides and images there are, accepted or not; known with the first that is
+    yielded."""
 
     def items(self) -> Iterator[SourceItem | RefusedItem]:
         """Yield each image or slide, or why it was refused; nothing is dropped in silence."""

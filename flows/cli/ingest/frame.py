@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path  # typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -74,12 +75,12 @@ def ingest(reader: DatasetReader, chosen: Choice) -> int:
     from storage.datasets.catalogue import register as register_dataset
     from storage.layout import Workspace, default_root
 
-    refused: list[RefusedItem] = []
+    heard = _Heard()
     try:
         with progress("ingest") as advance:
             summary = register_dataset(
                 Workspace(chosen.workspace or default_root()),
-                _watched(reader, refused, advance),
+                heard.items(reader, advance),
                 name=chosen.name,
                 group_by=tuple(chosen.group_by) if chosen.group_by else None,
                 hide=chosen.hide,
@@ -88,34 +89,40 @@ def ingest(reader: DatasetReader, chosen: Choice) -> int:
                 strict=chosen.strict,
             )
     except EmptyDatasetError as error:
-        return _refuse(error, {"name": chosen.name, "accepted": 0}, refused, chosen)
+        return _refuse(error, {"name": chosen.name, "accepted": 0}, heard.refused, chosen)
     if summary.ref is None:
         too_strict = InputError(
             f"Dataset {summary.name}: {len(summary.refused)} refused and --strict was given, so "
             f"nothing was registered. Mend what is listed, or leave --strict out."
         )
-        return _refuse(too_strict, _answer(summary, chosen), summary.refused, chosen)
+        return _refuse(too_strict, _answer(summary, heard, chosen), summary.refused, chosen)
     if chosen.as_json:
-        write_json(_answer(summary, chosen))
+        write_json(_answer(summary, heard, chosen))
     else:
-        _tell(summary, chosen)
+        _tell(summary, heard, chosen)
     return 0
 
 
-def _watched(
-    reader: DatasetReader, refused: list[RefusedItem], advance: Advance
-) -> Iterator[SourceItem | RefusedItem]:
-    """Yield what the reader yields, noting what was refused and how far it is."""
-    from storage.datasets.protocol import RefusedItem
+class _Heard:
+    """What a reader said on the way that the registered dataset does not keep."""
 
-    done = 0
-    for item in reader.items():
-        if isinstance(item, RefusedItem):
-            refused.append(item)
-        else:
-            done += 1
-            advance(done, max(done, getattr(reader, "total", 0)))
-        yield item
+    def __init__(self) -> None:
+        self.refused: list[RefusedItem] = []
+        self.noticed: Counter[str] = Counter()
+
+    def items(self, reader: DatasetReader, advance: Advance) -> Iterator[SourceItem | RefusedItem]:
+        """Yield what the reader yields, and tell how far it is."""
+        from storage.datasets.protocol import RefusedItem, RefusedRecord
+
+        done = 0
+        for item in reader.items():
+            if isinstance(item, RefusedItem):
+                self.refused.append(item)
+            else:
+                self.noticed.update(item.noticed)
+            done += not isinstance(item, RefusedRecord)
+            advance(done, max(done, reader.total))
+            yield item
 
 
 def _refuse(
@@ -140,12 +147,13 @@ def _listed(refused: Sequence[RefusedItem]) -> list[dict[str, str]]:
     return [{"name": one.name, "reason": one.reason} for one in refused]
 
 
-def _answer(summary: IngestSummary, chosen: Choice) -> dict[str, Any]:
+def _answer(summary: IngestSummary, heard: _Heard, chosen: Choice) -> dict[str, Any]:
     return {
         "name": summary.name,
         "dataset": summary.ref.digest if summary.ref else None,
         "accepted": summary.accepted,
         "refused": _listed(summary.refused),
+        "noticed": dict(heard.noticed),
         "n_annotations": summary.n_annotations,
         "n_truth": summary.n_truth,
         "n_complete": summary.n_complete,
@@ -158,7 +166,7 @@ def _answer(summary: IngestSummary, chosen: Choice) -> dict[str, Any]:
     }
 
 
-def _tell(summary: IngestSummary, chosen: Choice) -> None:
+def _tell(summary: IngestSummary, heard: _Heard, chosen: Choice) -> None:
     truth = f"{summary.n_truth} in {summary.n_complete} images" if summary.n_complete else "unknown"
     roles = ", ".join(f"{count} {role}" for role, count in summary.roles.items() if count)
     rows = [
@@ -168,6 +176,7 @@ def _tell(summary: IngestSummary, chosen: Choice) -> None:
         ["annotated cells to learn from", str(summary.n_annotations)],
         ["complete truth for evaluation", truth],
         [f"groups per fold ({summary.group_by[0]})", " / ".join(map(str, summary.folds))],
+        *([f"noticed: {what}", str(count)] for what, count in heard.noticed.items()),
         ["version", str(summary.ref)],
     ]
     table(f"Dataset {summary.name}", ["", ""], rows)

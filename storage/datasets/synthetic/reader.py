@@ -21,6 +21,8 @@ class SyntheticReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.total = 0
+        """How many slides there are; known once reading has begun."""
 
     def items(self) -> Iterator[SourceItem | RefusedItem]:
         """Yield each slide, or why it is refused.
@@ -30,7 +32,12 @@ class SyntheticReader:
         InputError
             If the folder holds no synthetic dataset that this version reads.
         """
-        for entry in self._entries():
+        entries = self._entries()
+        self.total = len(entries)
+        for index, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                yield RefusedItem(f"slides[{index}]", f"{INDEX} lists {entry!r:.60}, no slide")
+                continue
             name = str(entry.get("name", "?"))
             try:
                 yield self._item(name, entry)
@@ -40,7 +47,7 @@ class SyntheticReader:
                 reason = f"its entry in {INDEX} lacks or misnames {error}. Make the dataset again."
                 yield RefusedItem(name, reason)
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _entries(self) -> list[Any]:
         path = self._folder / INDEX
         try:
             index = json.loads(path.read_text())
@@ -55,7 +62,9 @@ class SyntheticReader:
                 f"{path}: format version {version}, this signetflow reads {FORMAT_VERSION}. "
                 f"Make the dataset again."
             )
-        return [entry for entry in slides if isinstance(entry, dict)]
+        if not isinstance(slides, list):
+            raise InputError(f"{path}: slides is no list. Make the dataset again.")
+        return slides
 
     def _item(self, name: str, entry: dict[str, Any]) -> SourceItem:
         slide = self._inside(entry["slide"])

@@ -34,6 +34,24 @@ def test_names_with_square_brackets_are_printed_as_they_are(capsys):
         assert text in out
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, å and 細胞, also here", "plain, å and 細胞, also here"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("a\x1b[31mred\x07\r.png", r"a\x1b[31mred\x07\r.png"),
+        ("gnp.\u202etxt", r"gnp.\u202etxt"),
+        ("no \udcff character", r"no \udcff character"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_printed_as_escapes(capsys, text, shown):
+    say(text)
+    note(text)
+    assert capsys.readouterr() == (f"{shown}\n", f"{shown}\n")
+    table(text, ["a"], [[text.replace("\n", " ").replace("\t", " ")]])
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_a_table_in_a_pipe_is_not_cut_off(capsys):
     long = "x" * 300
     table("t", ["a", "b"], [[long, long]])

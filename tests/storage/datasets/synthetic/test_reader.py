@@ -90,6 +90,18 @@ def test_a_bad_entry_is_refused_with_its_reason_and_the_rest_is_read(folder, val
     assert isinstance(good, SourceItem)
 
 
+def test_an_entry_that_is_no_slide_is_refused_by_its_place(folder):
+    path = folder / INDEX
+    index = json.loads(path.read_text())
+    path.write_text(json.dumps({**index, "slides": ["text", *index["slides"]]}))
+    reader = SyntheticReader(folder)
+    refused, *accepted = reader.items()
+    assert (refused.name, len(accepted), reader.total) == ("slides[0]", 2, 3)
+    path.write_text(json.dumps({**index, "slides": {}}))
+    with pytest.raises(InputError, match="slides is no list"):
+        items(folder)
+
+
 def test_a_damaged_annotation_file_is_refused(folder):
     (folder / "organ00-slide00-positive.geojson").write_text('{"features": [{}]}')
     refused, _ = items(folder)
