@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 
 from models.annotations import PixelClass
 
@@ -85,7 +87,8 @@ def merge(
     References
     ----------
     Li, sec. 2.3. Differs: predicted edge may erase at most half of the inner pixels of a person's
-    cell; a cell that would lose more is put back as it was drawn.
+    cell, and may not cut it in two: the person said that it is one cell. A cell that would lose
+    more or fall apart is put back as it was drawn.
     """
     inner = (predicted == PixelClass.INNER) | (human.classes == PixelClass.INNER)
     edge = (predicted == PixelClass.EDGE) | (human.classes == PixelClass.EDGE)
@@ -93,15 +96,33 @@ def merge(
     merged = merged.astype(np.uint8)
     merged[inner] = PixelClass.INNER
     merged[edge] = PixelClass.EDGE
-    erased = _erased(merged, human, settings.human_inner_kept)
-    return np.where(erased[human.cells], human.classes, merged)
+    harmed = _harmed(merged, human, settings.human_inner_kept)
+    return np.where(harmed[human.cells], human.classes, merged)
 
 
-def _erased(merged: NDArray[np.uint8], human: HumanCells, kept: float) -> NDArray[np.bool_]:
-    """Return whether the person's cell of each id lost too much; id 0 did not."""
+def _harmed(merged: NDArray[np.uint8], human: HumanCells, kept: float) -> NDArray[np.bool_]:
+    """Return whether the person's cell of each id lost too much or fell apart; id 0 did not."""
     of_inner = human.cells[human.classes == PixelClass.INNER]
     of_kept = human.cells[(human.classes == PixelClass.INNER) & (merged == PixelClass.INNER)]
     n_ids = int(human.cells.max(initial=0)) + 1
     before, after = np.bincount(of_inner, minlength=n_ids), np.bincount(of_kept, minlength=n_ids)
-    erased: NDArray[np.bool_] = after < kept * before
-    return erased
+    harmed: NDArray[np.bool_] = after < kept * before
+    suspects = np.flatnonzero((after < before) & ~harmed)
+    if len(suspects):
+        where = find_objects(human.cells.view(np.int32))
+        for cell in suspects.tolist():
+            harmed[cell] = _fell_apart(merged, human, cell, where[cell - 1])
+    return harmed
+
+
+def _fell_apart(
+    merged: NDArray[np.uint8], human: HumanCells, cell: int, where: tuple[slice, slice]
+) -> bool:
+    """Return whether the inner pixels of a person's cell are in more pieces than when drawn."""
+    drawn = (human.cells[where] == cell) & (human.classes[where] == PixelClass.INNER)
+    kept = drawn & (merged[where] == PixelClass.INNER)
+    return _pieces(kept) > _pieces(drawn)
+
+
+def _pieces(mask: NDArray[np.bool_]) -> int:
+    return int(cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[0]) - 1

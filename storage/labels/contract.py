@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 
 from models.annotations import PixelClass
 from models.errors import LabelContractError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 MINIMUM_INNER_KEPT = 0.5
 """A person's cell keeps at least this part of the inner pixels it was drawn with."""
 _CLASSES = frozenset(map(int, PixelClass))
+
+Masks: TypeAlias = "tuple[NDArray[np.uint8], NDArray[np.uint32]]"
+"""(h, w) `PixelClass` and (h, w) cell ids of one region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +171,11 @@ def require_all_regions(
             )
 
 
-def require_human_inner(
-    region_id: str, labels: RegionLabels, drawn: tuple[NDArray[np.uint8], NDArray[np.uint32]]
-) -> None:
-    """Check that each of the person's cells keeps half of the inner pixels it was drawn with.
+def require_human_pixels(region_id: str, labels: RegionLabels, drawn: Masks) -> None:
+    """Check that each of the person's cells keeps half of its inner pixels and stays one instance.
+
+    One instance: as many connected pieces as when it was drawn, or fewer; corners join, but not
+    for the inner pixels that are left of the drawn ones.
 
     Parameters
     ----------
@@ -187,7 +193,7 @@ def require_human_inner(
     old_classes, old_cells = drawn
     was_inner = old_classes == PixelClass.INNER
     is_kept = was_inner & (labels.classes == PixelClass.INNER) & (labels.cells == old_cells)
-    n_ids = int(human.max()) + 1
+    n_ids = int(human.max(initial=0)) + 1
     before = np.bincount(old_cells[was_inner], minlength=n_ids)[human]
     after = np.bincount(old_cells[is_kept], minlength=n_ids)[human]
     lost = np.flatnonzero(after < MINIMUM_INNER_KEPT * before)
@@ -199,6 +205,41 @@ def require_human_inner(
             f"pixels, at least half is promised",
             "merge with human_inner_kept of 0.5 or more",
         )
+    torn = torn_cells((labels.classes, labels.cells), drawn, human)
+    if len(torn):
+        raise _broken(
+            region_id,
+            f"the person's cell {torn[0]} fell into more pieces than it was drawn in",
+            "merge so that no prediction cuts a cell that a person drew",
+        )
+
+
+def torn_cells(now: Masks, drawn: Masks, human: NDArray[np.int64]) -> list[int]:
+    """Return the ids of a person's cells that are in more pieces than when they were drawn."""
+    differ = (now[1] != drawn[1]) | ((now[0] != drawn[0]) & (drawn[1] > 0))
+    touched = np.union1d(present_ids(now[1][differ]), present_ids(drawn[1][differ]))
+    suspects = np.intersect1d(human, touched)
+    if not len(suspects):
+        return []
+    number = np.zeros(int(max(now[1].max(), drawn[1].max())) + 1, np.int32)
+    number[suspects] = np.arange(1, len(suspects) + 1)
+    after, before = number[now[1]], number[drawn[1]]
+    of_inner = np.where(drawn[0] == PixelClass.INNER, before, 0)
+    of_kept = np.where((now[0] == PixelClass.INNER) & (after == before), of_inner, 0)
+    n = len(suspects)
+    torn = _pieces(after, n, 8) > _pieces(before, n, 8)
+    torn |= _pieces(of_kept, n, 4) > _pieces(of_inner, n, 4)
+    return [int(suspects[row]) for row in np.flatnonzero(torn)]
+
+
+def _pieces(cells: NDArray[np.int32], n_cells: int, neighbours: int) -> NDArray[np.int64]:
+    """Return in how many connected pieces each of the cells 1..n is, (n,)."""
+    counts = np.zeros(n_cells, np.int64)
+    for row, where in enumerate(find_objects(cells, max_label=n_cells)):
+        if where:
+            mask = (cells[where] == row + 1).view(np.uint8)
+            counts[row] = cv2.connectedComponents(mask, connectivity=neighbours)[0] - 1
+    return counts
 
 
 def _broken(region_id: str, what: str, remedy: str) -> LabelContractError:

@@ -21,7 +21,7 @@ from storage.labels.contract import (
     require_agreement,
     require_all_regions,
     require_continuation,
-    require_human_inner,
+    require_human_pixels,
     require_human_records,
 )
 from storage.labels.records import content_digest, human_digest, read_records, write_records
@@ -268,7 +268,7 @@ class LabelDraft:
         self._check_human_records(region_id, labels.records)
         if region_id in self._drawn.entries and labels.records.is_human.any():
             drawn = self._drawn.classes(region_id)[:], self._drawn.cells(region_id)[:]
-            require_human_inner(region_id, labels, (np.asarray(drawn[0]), np.asarray(drawn[1])))
+            require_human_pixels(region_id, labels, (np.asarray(drawn[0]), np.asarray(drawn[1])))
 
     def _check_human_records(self, region_id: str, records: CellRecords) -> None:
         """Compare digests; the table of the parent is read only to say what is wrong."""

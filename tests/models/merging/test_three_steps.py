@@ -62,6 +62,26 @@ def test_only_the_cell_that_would_lose_too_much_is_put_back():
     assert merge(predicted, two, DEFAULT).tolist() == [[INNER] * 4, [EDGE, INNER, INNER, INNER]]
 
 
+def test_predicted_edge_may_not_cut_a_persons_cell_in_two():
+    drawn = np.full((3, 5), INNER, np.uint8)
+    one = HumanCells(drawn, np.full((3, 5), 7, np.uint32))
+    notch, cut = np.zeros((3, 5), np.uint8), np.zeros((3, 5), np.uint8)
+    notch[:2, 2] = EDGE
+    cut[:, 2] = EDGE
+
+    assert merge(notch, one, DEFAULT).tolist() == np.where(notch, EDGE, INNER).tolist()
+    assert merge(cut, one, DEFAULT).tolist() == drawn.tolist()
+
+
+def test_a_cell_that_was_drawn_in_two_pieces_may_stay_so():
+    # Another cell was drawn across it.
+    drawn = np.array([[INNER, INNER, EDGE, INNER, INNER]], np.uint8)
+    one = HumanCells(drawn, np.array([[7, 7, 8, 7, 7]], np.uint32))
+    predicted = np.array([[EDGE, 0, 0, 0, 0]], np.uint8)
+
+    assert merge(predicted, one, DEFAULT).tolist() == [[EDGE, INNER, EDGE, INNER, INNER]]
+
+
 def test_merging_nothing_leaves_the_persons_cells():
     drawn = human((5, 5, 25, 20), (22, 8, 40, 30))
 

@@ -8,7 +8,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from models.errors import LabelContractError
 from models.geometry.tiles import Placement
-from storage.labels.contract import RegionLabels, present_ids, require_agreement
+from storage.labels.contract import (
+    RegionLabels,
+    present_ids,
+    require_agreement,
+    torn_cells,
+)
 
 
 @pytest.fixture
@@ -157,3 +162,40 @@ def test_a_persons_cell_that_lost_most_of_its_inner_region_is_named(versions):
     put(versions, classes=eroded(len(inner) // 2))
     with pytest.raises(LabelContractError, match=rf"cell 1 keeps \d+ of {len(inner)} inner pixels"):
         put(versions, classes=eroded(len(inner) // 2 + 1))
+
+
+def cut(versions, *, by_class):
+    """Put the first region with a line across the person's first cell."""
+    _, drawn, cells, *_ = versions.drawn_labels(versions.first)
+    line = np.zeros(drawn.shape, bool)
+    line[22] = True
+    line &= cells == 1
+
+    def changed(array, value):
+        array = array.copy()
+        array[line] = value
+        return array
+
+    if by_class:
+        put(versions, classes=lambda classes: changed(classes, 1))
+    else:
+        put(versions, classes=lambda c: changed(c, 0), cells=lambda c: changed(c, 0))
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_a_persons_cell_that_was_cut_in_two_is_named(versions, by_class):
+    with pytest.raises(LabelContractError, match="the person's cell 1 fell into more pieces"):
+        cut(versions, by_class=by_class)
+
+
+def test_a_persons_cell_may_lose_edge_and_be_drawn_anew_around_its_inner_region():
+    drawn = (
+        np.array([[0, 1, 2, 2, 1, 0, 2]], np.uint8),
+        np.array([[0, 1, 1, 1, 1, 0, 2]], np.uint32),
+    )
+    now = np.array([[1, 1, 2, 1, 0, 0, 2]], np.uint8), np.array([[1, 1, 1, 1, 0, 0, 2]], np.uint32)
+
+    assert torn_cells(now, drawn, np.array([1, 2])) == []
+    gone = np.array([[1, 0, 2, 1, 0, 0, 2]], np.uint8), np.array([[1, 0, 1, 1, 0, 0, 2]], np.uint32)
+    assert torn_cells(gone, drawn, np.array([1, 2])) == [1]
+    assert torn_cells(gone, drawn, np.array([2])) == []
