@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -52,16 +54,67 @@ def untouching(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return max(rings, key=lambda one: ring_area(one) if len(one) else 0.0)
 
 
-def crosses_itself(ring: NDArray[np.float64]) -> bool:
-    """Return whether two sides of a ring (n, 2) without repeated points cross."""
-    if len(ring) < 4:
+def without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a ring (n, 2) without points that repeat the one before, its closing one included."""
+    if len(ring) == 0:
+        return ring
+    moved = (ring != np.roll(ring, 1, axis=0)).any(axis=1)
+    return ring[moved] if moved.any() else ring[:1]
+
+
+def is_simple(ring: NDArray[np.float64]) -> bool:
+    """Return whether a ring (n, 2), not closed, has an area and meets itself nowhere.
+
+    This is what JTS, and with it QuPath, calls valid: no two sides cross, no point comes twice, no
+    point lies on another side, no side folds back onto the one before it.
+    """
+    if len(ring) < 3 or ring_area(ring) == 0 or len(np.unique(ring, axis=0)) < len(ring):
         return False
-    start, end = ring, np.roll(ring, -1, axis=0)
-    # Sides (i, j) cross if the ends of each lie on different sides of the other.
-    of_start = _turn(start[:, None], end[:, None], start[None])
-    of_end = _turn(start[:, None], end[:, None], end[None])
-    apart = of_start * of_end < 0
-    return bool((apart & apart.T).any())
+    before, after = np.roll(ring, 1, axis=0) - ring, np.roll(ring, -1, axis=0) - ring
+    along = (before * after).sum(axis=1) > 0
+    if (along & (_turn(ring, ring + before, ring + after) == 0)).any():
+        return False
+    return not any(_meet(ring, first, second).any() for first, second in _near_sides(ring))
+
+
+_PAIRS_AT_ONCE = 1 << 18
+
+
+def _near_sides(ring: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the pairs of sides that share a part of the x axis, some of them at a time."""
+    end = np.roll(ring, -1, axis=0)
+    low, high = np.minimum(ring, end)[:, 0], np.maximum(ring, end)[:, 0]
+    order = np.argsort(low, kind="stable")
+    # In the order of their left ends, a side overlaps the next ones up to its own right end.
+    n_after = np.searchsorted(low[order], high[order], side="right") - np.arange(len(ring)) - 1
+    total = np.cumsum(n_after)
+    first = 0
+    while first < len(ring):
+        done = total[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(total, done + _PAIRS_AT_ONCE, side="right")))
+        counts = n_after[first:last]
+        one = np.repeat(np.arange(first, last), counts)
+        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        other = one + 1 + np.arange(len(one)) - starts
+        yield order[one], order[other]
+        first = last
+
+
+def _meet(
+    ring: NDArray[np.float64], first: NDArray[np.intp], second: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Return which pairs of sides share a point, those that follow each other left out."""
+    gap = np.abs(first - second)
+    apart = (gap > 1) & (gap < len(ring) - 1)
+    first, second = first[apart], second[apart]
+    following = np.roll(ring, -1, axis=0)
+    a, b, c, d = ring[first], following[first], ring[second], following[second]
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    near = (low <= high).all(axis=1)
+    a, b, c, d = a[near], b[near], c[near], d[near]
+    # The ends of each lie on different sides of the other, or on it.
+    return (_turn(a, b, c) * _turn(a, b, d) <= 0) & (_turn(c, d, a) * _turn(c, d, b) <= 0)
 
 
 def _turn(

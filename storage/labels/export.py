@@ -5,6 +5,7 @@ All coordinates are level-0 pixels of the slide or image.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +14,23 @@ import numpy as np
 from models.annotations import Origin
 from models.geometry.rings import ring_area
 from storage.geojson import (
+    cell_name,
     drawable,
     feature,
     geojson_name,
+    id_of,
     new_file,
     write_features,
     write_list,
 )
+from storage.labels.export_regions import Ground, extent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from models.annotations import CellRecords
+    from storage.geojson import Outline
     from storage.labels.store import LabelVersion
 
 COCO_FILE = "annotations_coco.json"
@@ -38,6 +41,7 @@ _COLOURS = {
     Origin.CORRECTED: [150, 0, 200],
 }
 """Red, green, blue of each origin in QuPath."""
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class _Cell:
     region_id: str
     cell_id: int
     box: list[float]
-    ring: NDArray[np.float64]
+    outline: Outline
     score: float | None
     origin: Origin
     annotation_id: str
@@ -66,12 +70,29 @@ class _Cell:
 
 
 def export_geojson(
-    version: LabelVersion, folder: Path, progress: Callable[[int, int], None] | None = None
+    version: LabelVersion,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    ground: Ground | None = None,
+    compressed: bool = False,
 ) -> Exported:
     """Write one GeoJSON file per slide, to drop onto the slide in QuPath.
 
-    The id of a cell follows from its region and cell id, so that a file that comes back reviewed
-    can be matched by id. A cell without a usable outline is drawn as the ellipse of its box.
+    A person's cell keeps the id that it had in QuPath. All other ids follow from region and cell
+    id, so that a file that comes back reviewed can be matched by id. A cell without a usable
+    outline is drawn as the ellipse of its box. The regions are drawn as well, locked.
+
+    Parameters
+    ----------
+    version, folder
+        What is written, and where to.
+    progress
+        Called with the number of regions done and their total.
+    ground
+        What is known of the regions, from `Ground.of`.
+    compressed
+        Whether the files are ``.geojson.gz``.
 
     Raises
     ------
@@ -80,14 +101,26 @@ def export_geojson(
     """
     n_cells, done, files = 0, 0, []
     for slide, region_ids in _slides(version).items():
-        path = new_file(folder, geojson_name(slide))
-        features = (_feature(version, cell) for one in region_ids for cell in _cells(version, one))
-        n_cells += write_features(path, features)
+        path = new_file(folder, geojson_name(slide, compressed=compressed))
+        n_cells += write_features(path, _features(version, region_ids, ground or Ground())) - len(
+            region_ids
+        )
         files.append(path)
         done += len(region_ids)
         if progress:
             progress(done, len(version.region_ids))
     return Exported(tuple(files), n_cells)
+
+
+def _features(
+    version: LabelVersion, region_ids: list[str], ground: Ground
+) -> Iterator[dict[str, Any]]:
+    for region_id in region_ids:
+        yield ground.region(version, region_id)
+    taken: set[str] = set()
+    for region_id in region_ids:
+        for cell in _cells(version, region_id):
+            yield _feature(version, cell, taken)
 
 
 def export_coco(
@@ -145,7 +178,7 @@ def _cells(version: LabelVersion, region_id: str) -> Iterator[_Cell]:
             region_id=region_id,
             cell_id=int(records.cell_ids[row]),
             box=box,
-            ring=_ring(records, row),
+            outline=_outline(records, row),
             score=None if np.isnan(score) else score,
             origin=origin,
             annotation_id=str(records.annotation_ids[row]),
@@ -156,15 +189,12 @@ def _cells(version: LabelVersion, region_id: str) -> Iterator[_Cell]:
         )
 
 
-def _ring(records: CellRecords, row: int) -> NDArray[np.float64]:
+def _outline(records: CellRecords, row: int) -> Outline:
     of_pixels = bool(records.origins[row] == Origin.PSEUDO)
     return drawable(records.polygons[row], records.boxes[row], of_pixels=of_pixels)
 
 
-def _feature(version: LabelVersion, cell: _Cell) -> dict[str, Any]:
-    # A person's cell is the same in every chain; ids of found cells count within one.
-    chain = "" if cell.origin == Origin.HUMAN else version.info.chain
-    name = f"{chain}/{cell.region_id}/{cell.cell_id}"
+def _feature(version: LabelVersion, cell: _Cell, taken: set[str]) -> dict[str, Any]:
     measurements: dict[str, float] = {"round": cell.round, "votes": cell.votes}
     if cell.score is not None:
         measurements["score"] = cell.score
@@ -174,6 +204,7 @@ def _feature(version: LabelVersion, cell: _Cell) -> dict[str, Any]:
         "measurements": measurements,
         "metadata": {
             "version": version.info.digest,
+            "chain": version.info.chain,
             "region": cell.region_id,
             "cell_id": str(cell.cell_id),
             "origin": cell.origin.name.lower(),
@@ -182,14 +213,21 @@ def _feature(version: LabelVersion, cell: _Cell) -> dict[str, Any]:
             "checkpoint": cell.checkpoint,
         },
     }
-    return feature(name, cell.ring, properties)
+    return feature(_id(version, cell, taken), cell.outline, properties)
+
+
+def _id(version: LabelVersion, cell: _Cell, taken: set[str]) -> str:
+    """Return the id of a cell in its file, each once."""
+    person = cell.origin == Origin.HUMAN
+    # Regions that overlap hold a cell twice; QuPath asks what to do about an id that comes twice.
+    if person and _UUID.fullmatch(cell.annotation_id) and cell.annotation_id not in taken:
+        taken.add(cell.annotation_id)
+        return cell.annotation_id
+    return id_of(cell_name("" if person else version.info.chain, cell.region_id, cell.cell_id))
 
 
 def _image(version: LabelVersion, number: int, slide: str, region_ids: list[str]) -> dict[str, Any]:
-    corners = []
-    for region_id in region_ids:
-        height, width = version.classes(region_id).shape
-        corners.append(version.placement(region_id).boxes_to_level0([0, 0, width, height])[0])
+    corners = [extent(version, region_id) for region_id in region_ids]
     right, bottom = np.ceil(np.max(corners, axis=0)[2:]).astype(int).tolist()
     return {
         "id": number,
@@ -207,8 +245,8 @@ def _annotation(number: int, image: int, cell: _Cell) -> dict[str, Any]:
         "image_id": image,
         "category_id": 1,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": ring_area(cell.ring),
-        "segmentation": [cell.ring.ravel().tolist()],
+        "area": ring_area(cell.outline.ring),
+        "segmentation": [cell.outline.ring.ravel().tolist()],
         "iscrowd": 0,
         "score": cell.score,
         "origin": cell.origin.name.lower(),

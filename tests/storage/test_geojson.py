@@ -1,14 +1,25 @@
+import gzip
 import json
 import os
 from uuid import UUID
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.annotations import Detections, Polygons
 from models.errors import SlideError, WorkspaceError, WrongUseError
 from models.geometry.rings import ring_area
-from storage.geojson import drawable, found_features, geojson_name, new_file, write_features
+from storage.geojson import (
+    Outline,
+    drawable,
+    feature,
+    found_features,
+    geojson_name,
+    new_file,
+    write_features,
+)
 
 SQUARE = np.array([[0.0, 0], [8, 0], [8, 8], [0, 8]])
 
@@ -78,12 +89,51 @@ def test_a_name_of_any_slide_stays_in_the_folder(tmp_path):
         assert os.sep not in geojson_name(slide)
         assert new_file(tmp_path, geojson_name(slide)).parent == tmp_path
     assert geojson_name("slide 1.svs") == "slide 1.svs.geojson"
+    assert geojson_name("slide 1.svs", compressed=True) == "slide 1.svs.geojson.gz"
 
 
 def test_an_outline_that_will_not_do_becomes_the_ellipse_of_the_box():
-    box = np.array([0.0, 0, 10, 6])
+    box = np.array([0.1, 0.2, 10.7, 6.3])
     bow = np.array([[0.0, 0], [10, 6], [10, 0], [0, 6]])
+    touching = np.array([[0.0, 0], [8, 0], [8, 8], [4, 0], [0, 8]])
     ellipse = drawable(np.zeros((0, 2)), box, of_pixels=True)
-    assert ring_area(ellipse) == pytest.approx(np.pi * 5 * 3, rel=0.02)
-    assert drawable(bow, box, of_pixels=False).tolist() == ellipse.tolist()
-    assert drawable(SQUARE, box, of_pixels=False).tolist() == SQUARE.tolist()
+    assert ellipse.is_ellipse
+    assert ring_area(ellipse.ring) == pytest.approx(np.pi * 5.3 * 3.05, rel=0.02)
+    assert [*ellipse.ring.min(axis=0), *ellipse.ring.max(axis=0)] == box.tolist()
+    for wrong in (bow, touching):
+        assert drawable(wrong, box, of_pixels=False).ring.tolist() == ellipse.ring.tolist()
+    good = drawable(SQUARE, box, of_pixels=False)
+    assert (good.ring.tolist(), good.is_ellipse) == (SQUARE.tolist(), False)
+
+
+def test_qupath_is_told_which_polygons_are_ellipses():
+    box = np.array([0.0, 0, 10, 6])
+    ellipse = drawable(np.zeros((0, 2)), box, of_pixels=False)
+    assert feature("a", ellipse, {})["geometry"]["isEllipse"] is True
+    assert "isEllipse" not in feature("a", Outline(SQUARE), {})["geometry"]
+
+
+@given(st.lists(st.tuples(*[st.floats(-1e7, 1e7)] * 2), min_size=3, max_size=9))
+def test_every_digit_of_an_outline_is_written(points):
+    ring = np.array(points, float)
+    written = json.loads(json.dumps(feature("a", Outline(ring), {})))["geometry"]["coordinates"]
+    assert written[0][:-1] == ring.tolist()
+    assert written[0][-1] == written[0][0]
+
+
+def test_the_same_cells_compress_to_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_features(tmp_path / f"{name}.geojson.gz", found_features(found(), "a.svs", "c1"))
+    write_features(tmp_path / "a.geojson", found_features(found(), "a.svs", "c1"))
+    packed = (tmp_path / "a.geojson.gz").read_bytes()
+    assert packed == (tmp_path / "b.geojson.gz").read_bytes()
+    assert gzip.decompress(packed) == (tmp_path / "a.geojson").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.geojson", "a.geojson.gz", "b.geojson.gz",
+    ]  # fmt: skip
+
+
+def test_two_cells_in_one_box_have_different_ids():
+    boxes = np.array([[0.0, 0, 8, 8]] * 2)
+    twice = Detections(boxes, np.array([0.5, 0.5]), Polygons.of_rings([SQUARE, SQUARE[:3]]))
+    assert len({one["id"] for one in found_features(twice, "a.svs", "c1")}) == 2

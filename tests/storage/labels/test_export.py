@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 from uuid import UUID
@@ -7,7 +8,7 @@ import pytest
 
 from models.annotations import Polygons
 from models.errors import WorkspaceError, WrongUseError
-from models.geometry.rings import crosses_itself, ring_area
+from models.geometry.rings import is_simple, ring_area
 from storage.labels.export import export_coco, export_geojson
 from storage.labels.store import open_version
 
@@ -18,9 +19,18 @@ def version(workspace, versions):
 
 
 def features_of(folder):
-    return {
-        path.name: json.loads(path.read_text())["features"] for path in folder.glob("*.geojson")
-    }
+    """Return the cells in each file of a folder; the regions are left out."""
+    paths = folder.glob("*.geojson*")
+    return {path.name: [one for one in read(path) if not is_region(one)] for path in paths}
+
+
+def read(path):
+    raw = path.read_bytes()
+    return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)["features"]
+
+
+def is_region(one):
+    return "cell_id" not in one["properties"]["metadata"]
 
 
 def test_each_slide_becomes_one_geojson_file(tmp_path, version):
@@ -45,7 +55,7 @@ def test_features_are_what_qupath_reads(tmp_path, version):
         open_ring = np.array(ring[:-1])
         assert len(np.unique(open_ring, axis=0)) == len(open_ring)
         assert ring_area(open_ring) > 0
-        assert not crosses_itself(open_ring)
+        assert is_simple(open_ring)
     assert len({feature["id"] for feature in features}) == len(features)
 
 
@@ -97,6 +107,61 @@ def test_an_outline_that_crosses_itself_is_replaced_by_the_ellipse(tmp_path, wor
 
     (feature,) = features_of(tmp_path)["slide.a.geojson"]
     assert len(feature["geometry"]["coordinates"][0]) == 33
+
+
+def test_the_regions_are_locked_rectangles_under_the_cells(tmp_path, version):
+    export_geojson(version, tmp_path)
+    features = read(tmp_path / "slide.a.geojson")
+    regions = [one for one in features if is_region(one)]
+
+    assert features[: len(regions)] == regions
+    assert [one["properties"]["name"] for one in regions] == ["slide.a@0,0", "slide.a@0,512"]
+    for one in regions:
+        assert one["properties"]["isLocked"] is True
+        assert one["properties"]["classification"]["name"] == "Region*"
+        # 90 x 60 working pixels of 2 level-0 pixels, from (100, 200).
+        corners = [[100, 200], [280, 200], [280, 320], [100, 320], [100, 200]]
+        assert one["geometry"]["coordinates"] == [corners]
+    assert len({one["id"] for one in features}) == len(features)
+
+
+def drawn_with_ids(versions, *ids):
+    placement, classes, cells, records, next_cell_id = versions.drawn_labels("slide.a@0,0")
+    records = replace(records, annotation_ids=np.array(ids))
+    with versions.draft(None, stage="ingest") as draft:
+        draft.put("slide.a@0,0", placement, classes, cells, records, next_cell_id)
+        return draft.commit()
+
+
+def test_a_persons_cell_keeps_the_id_that_qupath_gave_it(tmp_path, workspace, versions):
+    mine = "5B1E38A4-6c0c-4d3b-9a52-0a4c0a5d4f11"
+    ref = drawn_with_ids(versions, mine, "nucleus 17")
+    export_geojson(open_version(workspace, ref), tmp_path)
+
+    first, second = features_of(tmp_path)["slide.a.geojson"]
+    assert first["id"] == mine
+    assert UUID(second["id"]).version == 5  # QuPath takes no other ids
+    assert second["properties"]["metadata"]["annotation_id"] == "nucleus 17"
+
+
+def test_an_id_that_came_before_is_not_written_twice(tmp_path, workspace, versions):
+    mine = "5b1e38a4-6c0c-4d3b-9a52-0a4c0a5d4f11"
+    export_geojson(open_version(workspace, drawn_with_ids(versions, mine, mine)), tmp_path)
+
+    first, second = features_of(tmp_path)["slide.a.geojson"]
+    assert first["id"] == mine
+    assert second["id"] != mine
+
+
+def test_compressed_files_hold_the_same(tmp_path, version):
+    export_geojson(version, tmp_path / "plain")
+    exported = export_geojson(version, tmp_path / "packed", compressed=True)
+
+    assert sorted(path.name for path in exported.files) == [
+        "empty.geojson.gz", "slide.a.geojson.gz",
+    ]  # fmt: skip
+    plain, packed = (features_of(tmp_path / name) for name in ("plain", "packed"))
+    assert {f"{name}.gz": cells for name, cells in plain.items()} == packed
 
 
 def test_coco_holds_every_cell_with_its_origin(tmp_path, version):
