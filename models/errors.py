@@ -92,3 +92,7 @@ class StoppedError(SignetflowError, RuntimeError):
 
 class TrackingError(SignetflowError, RuntimeError):
     """The tracking server refused or could not be reached."""
+
+
+class OperationsError(SignetflowError, RuntimeError):
+    """A server that deployments need is not there, or refused what it was asked for."""

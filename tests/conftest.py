@@ -76,7 +76,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
     folder = tmp_path_factory.mktemp("ground")
     at = Workspace(folder / "workspace")
-    dataset = register(at, _items(folder), name="ground", group_by=("organ",)).ref
+    how: Any = {"group_by": ("organ",), "allow_alike": ("all",)}  # all show the same cells
+    dataset = register(at, _items(folder), name="ground", **how).ref
     assert dataset is not None
     config = small_config()
     run = open_run(config, at)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from models.annotations import Role
 from models.errors import EmptyDatasetError, NotFoundError, WrongUseError
-from storage.artefacts import commit, digest_of, draft, hash_file
+from storage.artefacts import commit, digest_of, draft
 from storage.datasets.cells import digest_of_cells, write_tables
+from storage.datasets.fingerprints import Fingerprints
 from storage.datasets.grouping import Split, group_of, grouping_for, slide_of
 from storage.datasets.hide import hidden
+from storage.datasets.likeness import require_apart, same_pixels, told_apart
 from storage.datasets.protocol import RefusedItem, SourceItem
 from storage.datasets.registered import (
     CATALOGUE,
@@ -35,9 +37,11 @@ from storage.layout import Kind
 from storage.locks import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from storage.datasets.fingerprints import Fingerprint
+    from storage.datasets.likeness import Pair
     from storage.layout import Ref, Workspace
 
 __all__ = ["Catalogue", "CatalogueItem", "IngestSummary", "latest", "names", "open_catalogue",
@@ -67,13 +71,8 @@ class IngestSummary:
     group_by: tuple[str, ...]
     folds: tuple[int, ...]
     """Groups in each hard fold."""
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    digest: str
-    size: int
-    mtime_ns: int
+    alike: tuple[Pair, ...]
+    """Items of one group that show the same pixels; easy folds may part them."""
 
 
 def register(  # noqa: PLR0913  # keyword-only, one per option of the command
@@ -87,6 +86,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
     parent: Ref | None = None,
     add: bool = False,
     strict: bool = False,
+    allow_alike: tuple[str, ...] = (),
 ) -> IngestSummary:
     """Register items as the newest version of a dataset.
 
@@ -111,6 +111,9 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         replaces.
     strict
         Whether one refused item refuses the whole dataset.
+    allow_alike
+        Pairs of items as ``A=B`` that look alike and are different; ``all``: every pair found.
+        Later versions remember them.
 
     Raises
     ------
@@ -118,10 +121,11 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         If nothing was accepted; nothing is written then.
     WorkspaceError
         If the workspace cannot be written.
-    LeakError
-        If new items tie groups that lie in different folds already.
+    DataLeakError
+        If new items tie groups that lie in different folds already, or two groups show the same
+        pixels.
     WrongUseError
-        If the name or the fraction is not one.
+        If the name, the fraction or a pair is not one.
     IntegrityError
         If `add` keeps an image that is gone or was changed.
     """
@@ -129,22 +133,22 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
     if at.root.exists():
         at.require_writable()  # before the long reading; a new one waits for something to hold
     before = _parent(at, name, parent)
-    accepted, refused = _sorted_out(items)
-    if not accepted:
-        raise EmptyDatasetError(_nothing(name, refused))
-    accepted = [_with_hidden(one, hide, seed) for one in accepted]
-    if add and before:
-        accepted = _added(before, accepted)
-    accepted, files, lost = _hashed(accepted, before)
-    refused += lost
-    if not accepted:
-        raise EmptyDatasetError(_nothing(name, refused))
-    split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
+    with Fingerprints(before) as prints:
+        accepted, refused = _sorted_out(items, prints)
+        if not accepted:
+            raise EmptyDatasetError(_nothing(name, refused))
+        accepted = [_with_hidden(one, hide, seed) for one in accepted]
+        if add and before:
+            accepted = _added(before, accepted)
+        accepted = sorted(accepted, key=lambda item: item.name)
+        split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
+        rows = [_row(one, prints.of(one), split) for one in accepted]
+    known = before.told_apart if before else frozenset()
+    alike, apart = _compared(rows, split, allow_alike, known)
     ref = None
     if not (strict and refused):
         at.require_writable()
-        rows = [_row(one, files[one.name], split) for one in accepted]
-        header = {"name": name, "hide": float(hide), "seed": seed}
+        header = {"name": name, "hide": float(hide), "seed": seed} | apart
         with shared(at):  # between the two, nothing refers to the artefact yet
             ref = _commit(at, split.to_json() | header, rows, accepted)
             _point(at, name, ref, rows)
@@ -159,6 +163,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         roles=_roles(accepted),
         group_by=split.group_by,
         folds=split.sizes(accepted),
+        alike=alike,
     )
 
 
@@ -178,8 +183,9 @@ def _parent(at: Workspace, name: str, parent: Ref | None) -> Catalogue | None:
 
 
 def _sorted_out(
-    items: Iterable[SourceItem | RefusedItem],
+    items: Iterable[SourceItem | RefusedItem], prints: Fingerprints
 ) -> tuple[list[SourceItem], list[RefusedItem]]:
+    """Return the items that can be registered, and the others; each file is read on the way."""
     accepted: dict[str, SourceItem] = {}
     refused: list[RefusedItem] = []
     for item in items:
@@ -189,38 +195,19 @@ def _sorted_out(
             reason = f"{item.path}: another item of this dataset has the same name; rename one"
             refused.append(RefusedItem(item.name, reason))
         else:
-            accepted[item.name] = item
+            try:
+                prints.of(item)
+            except OSError as error:
+                reason = f"{item.path}: cannot be read ({error.strerror})"
+                refused.append(RefusedItem(item.name, reason))
+            else:
+                accepted[item.name] = item
     return list(accepted.values()), refused
 
 
 def _added(before: Catalogue, new: Sequence[SourceItem]) -> list[SourceItem]:
     taken = {item.name for item in new}
     return [*new, *(before.source(one.name) for one in before.items if one.name not in taken)]
-
-
-def _hashed(
-    items: Sequence[SourceItem], before: Catalogue | None
-) -> tuple[list[SourceItem], dict[str, _File], list[RefusedItem]]:
-    """Return the items in the order of their names, their files, and those that cannot be read."""
-    known = {one.path: one for one in before.items} if before else {}
-    found: dict[str, _File] = {}
-    lost = []
-    for item in items:
-        try:
-            found[item.name] = _hash_of(item.path.resolve(), known)
-        except OSError as error:
-            reason = f"{item.path}: cannot be read ({error.strerror})"
-            lost.append(RefusedItem(item.name, reason))
-    readable = [item for item in items if item.name in found]
-    return sorted(readable, key=lambda item: item.name), found, lost
-
-
-def _hash_of(path: Path, known: Mapping[Path, CatalogueItem]) -> _File:
-    stat = path.stat()
-    old = known.get(path)
-    if old and (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-        return _File(old.digest, old.size, old.mtime_ns)
-    return _File(hash_file(path), stat.st_size, stat.st_mtime_ns)
 
 
 def _nothing(name: str, refused: Sequence[RefusedItem]) -> str:
@@ -244,7 +231,7 @@ def _with_hidden(item: SourceItem, hide: float, seed: int) -> SourceItem:
     return replace(item, annotations=left, truth=item.annotations, truth_windows=where)
 
 
-def _row(item: SourceItem, file: _File, split: Split) -> CatalogueItem:
+def _row(item: SourceItem, file: Fingerprint, split: Split) -> CatalogueItem:
     place = split.bundle(item).place
     return CatalogueItem(
         name=item.name,
@@ -264,7 +251,24 @@ def _row(item: SourceItem, file: _File, split: Split) -> CatalogueItem:
         size=file.size,
         mtime_ns=file.mtime_ns,
         truth_windows=item.truth_windows,
+        look=file.look,
     )
+
+
+def _compared(
+    rows: Sequence[CatalogueItem],
+    split: Split,
+    allowed: tuple[str, ...],
+    known: Collection[tuple[str, str]],
+) -> tuple[tuple[Pair, ...], dict[str, Any]]:
+    """Return the pairs that look alike within groups, and what the header says of all others."""
+    pairs = same_pixels(
+        {one.name: one.look for one in rows}, {one.name: one.digest for one in rows}
+    )
+    apart = told_apart(allowed, pairs, {one.name for one in rows}) | set(known)
+    pairs = [pair for pair in pairs if pair.names not in apart]
+    require_apart(pairs, {row.name: split.bundle_of[f"slide={row.slide}"].name for row in rows})
+    return tuple(pairs), {"told_apart": sorted(apart)} if apart else {}
 
 
 def _commit(
@@ -278,7 +282,7 @@ def _commit(
     items = [{**row.to_json(), "path": kept_path(at, row.path)} for row in rows]
     content = {
         **{key: value for key, value in header.items() if key != "name"},
-        "items": [{k: v for k, v in one.items() if k not in _WHERE_IT_LIES} for one in items],
+        "items": [{k: v for k, v in one.items() if k not in _NO_CONTENT} for one in items],
         "annotations": {name: digest_of_cells(one) for name, one in annotations.items()},
         "truth": {name: digest_of_cells(one) for name, one in truth.items()},
     }
@@ -289,7 +293,8 @@ def _commit(
         return commit(at, Kind.DATASET, work, digest_of(content))
 
 
-_WHERE_IT_LIES = {"path", "mtime_ns"}
+_NO_CONTENT = {"path", "mtime_ns", "look"}
+"""Where a file lies, and what follows from its bytes."""
 
 
 def _point(at: Workspace, name: str, ref: Ref, rows: Sequence[CatalogueItem]) -> None:

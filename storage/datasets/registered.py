@@ -51,6 +51,8 @@ class CatalogueItem:
     mtime_ns: int
     truth_windows: tuple[Window, ...] | None = None
     """The windows in which all cells are known; None: everywhere, if `complete`."""
+    look: str | None = None
+    """The perceptual hash of the whole image, for finding the same pixels under another name."""
 
     def complete_in(self, window: Window) -> bool:
         """Return whether all cells of a part of the item are known."""
@@ -75,6 +77,7 @@ class CatalogueItem:
             "group": self.group,
             "hard_fold": self.hard_fold,
             "hard_half": self.hard_half,
+            "look": self.look,
         }
         if self.truth_windows is not None:  # most items do without, and keep the digest they had
             value["truth_windows"] = [_corners(one) for one in self.truth_windows]
@@ -117,6 +120,8 @@ class Catalogue:
     seed: int
     hide: float
     """The fraction of annotations that was dropped on purpose, of the items registered last."""
+    told_apart: frozenset[tuple[str, str]]
+    """Pairs of items that look alike and that a person said are different."""
     folder: Path
 
     @cached_property
@@ -220,6 +225,7 @@ def open_catalogue(at: Workspace, ref: Ref) -> Catalogue:
         n_folds=value["n_folds"],
         seed=value["seed"],
         hide=value["hide"],
+        told_apart=frozenset((one, other) for one, other in value.get("told_apart", [])),
         folder=folder,
     )
 

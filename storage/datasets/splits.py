@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from models.errors import InputError, LeakError, WrongUseError
+from models.errors import DataLeakError, InputError, LeakError, WrongUseError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -109,7 +109,7 @@ def place_bundles(
 
     Raises
     ------
-    LeakError
+    DataLeakError
         If an item ties bundles that an earlier version put into different places.
     """
     # An old bundle counts as an item of its own, so that what tied it stays tied.
@@ -120,7 +120,7 @@ def place_bundles(
     for name, ties in _connected(items):
         old = sorted({old_of[tie] for tie in ties & old_of.keys()}, key=lambda one: one.name)
         if old:
-            settled.append(_joined(old, ties))
+            settled.append(_joined(old, ties, ties_of))
         else:
             new.append((name, ties))
     return (*settled, *_joining(new, settled, n_folds, seed))
@@ -148,17 +148,34 @@ def _connected(items: Sequence[Sequence[str]]) -> list[tuple[str, frozenset[str]
     return sorted((names[key], frozenset(ties)) for key, ties in members.items())
 
 
-def _joined(old: Sequence[Bundle], ties: frozenset[str]) -> Bundle:
+def _joined(
+    old: Sequence[Bundle], ties: frozenset[str], ties_of: Mapping[str, Sequence[str]]
+) -> Bundle:
     first = old[0]
     for other in old[1:]:
         if other.place != first.place:
-            raise LeakError(
+            raise DataLeakError(
                 f"New data ties {first.name} (fold {first.place.fold}, half {first.place.half}) to "
-                f"{other.name} (fold {other.place.fold}, half {other.place.half}): they share a "
-                f"slide, patient or group. Folds in use are not moved: leave that data out, "
+                f"{other.name} (fold {other.place.fold}, half {other.place.half}): "
+                f"{_link(first, other, ties_of)}. Folds in use are not moved: leave that data out, "
                 f"or ingest everything under another --name to draw new folds."
             )
     return Bundle(first.name, ties, first.place)
+
+
+def _link(one: Bundle, other: Bundle, ties_of: Mapping[str, Sequence[str]]) -> str:
+    """Return which items say that two bundles belong together."""
+    for name in sorted(ties_of):
+        of_one = [tie for tie in ties_of[name] if tie in one.ties]
+        of_other = [tie for tie in ties_of[name] if tie in other.ties]
+        if of_one and of_other:
+            return f"item {name} is of {of_one[0]} and of {of_other[0]}"
+    joining = [
+        next(name for name in sorted(ties_of) if bundle.ties & set(ties_of[name]))
+        for bundle in (one, other)
+        if any(bundle.ties & set(ties) for ties in ties_of.values())
+    ]
+    return f"items {' and '.join(joining)} share a slide, patient or group through others"
 
 
 def _joining(

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.annotations import Annotations, Polygons, Role
 from models.errors import (
+    DataLeakError,
     EmptyDatasetError,
     IntegrityError,
     LeakError,
@@ -16,6 +18,7 @@ from models.errors import (
     WrongUseError,
 )
 from models.geometry.tiles import Window
+from storage.datasets import fingerprints
 from storage.datasets.catalogue import latest, names, open_catalogue, register
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
 from storage.layout import Workspace
@@ -343,7 +346,7 @@ def test_a_file_that_did_not_change_is_not_hashed_again(at, images, monkeypatch)
         hashed.append(path)
         return "0"
 
-    monkeypatch.setattr("storage.datasets.catalogue.hash_file", note)
+    monkeypatch.setattr("storage.datasets.fingerprints.hash_file", note)
     register(at, given, name="mine")
     assert hashed == [images / "b.png"]
 
@@ -418,3 +421,87 @@ def test_nobody_may_clean_between_a_dataset_and_its_name(at, images, monkeypatch
     monkeypatch.setattr("storage.datasets.catalogue._point", pointing)
     register(at, [item(images, "a")], name="d")
     assert refused == [True]
+
+
+def picture(folder, name, seed, **attributes):
+    """Return an item whose file is an image that another seed does not draw."""
+    rng = np.random.default_rng(seed)
+    pixels = np.repeat(np.repeat(rng.integers(60, 250, (9, 9, 3)), 8, 0), 8, 1).astype(np.uint8)
+    one = item(folder, name, **attributes)
+    Image.fromarray(pixels).save(one.path)
+    return one
+
+
+def turned(source, folder, name, **attributes):
+    one = item(folder, name, **attributes)
+    Image.open(source.path).transpose(Image.Transpose.ROTATE_90).save(one.path)
+    return one
+
+
+def test_the_same_pixels_in_two_groups_are_a_leak_that_names_the_pair(at, images):
+    first = picture(images, "a", 1)
+    with pytest.raises(DataLeakError, match=r"a and c show the same pixels, in groups slide=a and"):
+        register(at, [first, picture(images, "b", 2), turned(first, images, "c")], name="mine")
+    assert not at.root.exists()
+
+
+def test_the_same_file_twice_is_a_leak_though_it_is_no_image(at, images):
+    given = [item(images, "a"), item(images, "b")]
+    given[1].path.write_bytes(given[0].path.read_bytes())
+    with pytest.raises(DataLeakError, match="a and b are the same file"):
+        register(at, given, name="mine")
+
+
+def test_the_same_pixels_in_one_group_are_a_remark(at, images):
+    first = picture(images, "a", 1, slide="s")
+    summary = register(at, [first, turned(first, images, "b", slide="s")], name="mine")
+    assert [pair.names for pair in summary.alike] == [("a", "b")]
+
+
+def test_what_is_added_is_compared_with_what_was_there_without_reading_it_again(
+    at, images, monkeypatch
+):
+    first = picture(images, "a", 1)
+    register(at, [first], name="mine")
+    read = []
+
+    def noted(path, *how, look_at=fingerprints.look_at):
+        read.append(path.name)
+        return look_at(path, *how)
+
+    monkeypatch.setattr(fingerprints, "look_at", noted)
+    with pytest.raises(DataLeakError, match="a and b show the same pixels"):
+        register(at, [turned(first, images, "b")], name="mine", add=True)
+    assert read == ["b.png"]
+
+
+def test_a_pair_that_is_said_to_differ_is_believed_from_then_on(at, images):
+    first = picture(images, "a", 1)
+    given = [first, turned(first, images, "b")]
+    register(at, given, name="mine", allow_alike=("b=a",))
+    later = register(at, [picture(images, "c", 3)], name="mine", add=True)
+    assert (later.accepted, later.alike) == (3, ())
+    with pytest.raises(DataLeakError, match="a and d"):
+        register(at, [turned(first, images, "d")], name="mine", add=True)
+
+
+def test_looks_are_no_part_of_the_digest(at, images, monkeypatch):
+    seen = register(at, [picture(images, "a", 1)], name="seen").ref
+    monkeypatch.setattr("storage.datasets.fingerprints.look_at", lambda *_: None)
+    assert register(at, [picture(images, "a", 1)], name="unseen").ref == seen
+
+
+@pytest.mark.parametrize("key", ["slide", "patient", "organ", "site"])
+def test_any_of_four_keys_can_keep_items_together(at, images, key):
+    given = [item(images, f"i{n}", **{key: f"{key}{n % 4}"}) for n in range(12)]
+    catalogue = opened(at, register(at, given, name="mine", group_by=(key,)).ref)
+    places = {(one.group, one.hard_fold, one.hard_half) for one in catalogue.items}
+    assert sorted(group for group, _, _ in places) == [f"{key}{n}" for n in range(4)]
+    assert {fold for _, fold, _ in places} == {0, 1, 2}
+
+
+def test_an_item_that_ties_two_folds_is_named_with_what_it_is_of(at, images):
+    register(at, [item(images, f"i{n}", patient=f"p{n}") for n in range(3)], name="mine")
+    both = item(images, "both", slide="i0", patient="p1")
+    with pytest.raises(DataLeakError, match="item both is of slide=i0 and of patient=p1"):
+        register(at, [both], name="mine", add=True)
