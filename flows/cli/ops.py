@@ -1,0 +1,83 @@
+"""``signetflow ops``: set servers up, run them, see how they do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonOption, WorkspaceOption, say, table, write_json
+from flows.cli.run import SetOption
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Run signetflow for others: servers, pools, schedules.\n\n"
+    "docs/operations.md is to be followed; ops bootstrap and ops serve are its first two commands.",
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("bootstrap")(bootstrap)
+    parent.add_typer(app, name="ops")
+
+
+def bootstrap(
+    preset: Annotated[
+        str, typer.Option(help="What the weekly retraining does: a YAML preset, or a shipped one.")
+    ] = "production",
+    settings: SetOption = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The ingested dataset, in place of the preset's.")
+    ] = None,
+    gpus: Annotated[
+        int, typer.Option(min=0, max=64, help="One pool for each, gpu0 and so on, beside cpu.")
+    ] = 1,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SIGNETFLOW_WEBHOOK",
+            help="Address that is told of failures, alarms and promotions.",
+        ),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    *,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Remove what bootstrapping made, and nothing else.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the Prefect server at PREFECT_API_URL up: pools, automations, deployments.
+
+    The same command again changes nothing, and a schedule that somebody switched on stays on. The
+    weekly retraining is off until then: prefect deployment schedule resume, or the switch in the
+    UI.
+
+    Example: signetflow ops bootstrap --dataset nuclei --workspace /srv/signetflow --gpus 2
+    """
+    from flows.cli.running import workspace_at
+    from flows.config import load_config
+    from flows.operations import Wish
+    from flows.operations import bootstrap as set_up
+    from flows.operations import undo as remove
+
+    if undo:
+        steps = remove(dry_run=dry_run)
+    else:
+        named = (f"dataset={dataset}",) if dataset else ()
+        config = load_config(preset, (*(settings or ()), *named))
+        said = config.model_dump(mode="json", exclude_unset=True)
+        wish = Wish(said, workspace_at(workspace).root, gpus, webhook)
+        steps = set_up(wish, dry_run=dry_run)
+    if as_json:
+        listed = [{"kind": one.kind, "name": one.name, "done": one.done} for one in steps]
+        write_json({"dry_run": dry_run, "steps": listed})
+        return
+    title = "what would be done" if dry_run else "done"
+    table(title, ["what", "name", ""], [[one.kind, one.name, one.done] for one in steps])
+    if not undo and not dry_run:
+        say("Next, on each host of a pool: prefect worker start --pool gpu0 --limit 1")

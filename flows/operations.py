@@ -1,0 +1,327 @@
+"""Set a Prefect server up for signetflow: pools, variables, automations, deployments; and undo it.
+
+Bootstrapping twice changes nothing the second time. What was made is written down on the server
+itself, so that `undo` removes exactly that, from any machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import (
+    VariableCreate,
+    VariableUpdate,
+    WorkPoolCreate,
+    WorkPoolUpdate,
+)
+from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound
+from prefect.workers.process import ProcessWorker
+
+from flows.automations import BLOCK, automations, webhook
+from models.errors import OperationsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+PREFECT_FILE = Path(__file__).resolve().parents[1] / "deployments" / "prefect.yaml"
+MADE = "signetflow_made"
+"""The variable that says what bootstrapping made."""
+HEARTBEAT_S = 30
+"""How often a run says that it lives; Prefect takes no less."""
+DEPLOY_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a server is to be set up with."""
+
+    retrain: Mapping[str, Any]
+    """The configuration of the weekly retraining, as a preset says it."""
+    workspace: Path
+    """As the workers see it."""
+    n_gpus: int = 1
+    """One pool for each, ``gpu0`` and so on, beside the pool ``cpu``."""
+    webhook: str | None = None
+    """Where failures, alarms and promotions are sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became, or would become, of one thing on the server."""
+
+    kind: str
+    name: str
+    done: str
+    """created, updated, unchanged, removed or kept (somebody else made it)."""
+
+
+def bootstrap(wish: Wish, *, dry_run: bool = False) -> list[Step]:
+    """Set the server up, or only say what that would do.
+
+    Raises
+    ------
+    OperationsError
+        If no server answers, or Prefect refuses a deployment.
+    """
+    steps: list[Step] = []
+    with connected() as client:
+        server = _Server(client, dry_run=dry_run)
+        try:
+            for step in server.steps(wish):
+                steps.append(step)  # noqa: PERF402  # what was made before a failure is known
+        finally:
+            server.remember(steps)
+    return steps
+
+
+def undo(*, dry_run: bool = False) -> list[Step]:
+    """Remove what bootstrapping made, and nothing else."""
+    with connected() as client:
+        return _Server(client, dry_run=dry_run).undo()
+
+
+@contextmanager
+def connected() -> Iterator[SyncPrefectClient]:
+    """Yield a client of the server at PREFECT_API_URL.
+
+    Raises
+    ------
+    OperationsError
+        If none is named, or it does not answer.
+    """
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise OperationsError(
+            "PREFECT_API_URL is not set: which server? signetflow ops serve starts one and says "
+            "its address."
+        )
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+        if problem:
+            raise OperationsError(f"{url}: no Prefect server answers ({problem}). Is it running?")
+        yield client
+
+
+def _pools(n_gpus: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give each pool with the environment of its runs; a pool runs one thing at a time."""
+    alive = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
+    yield "cpu", {**alive, "CUDA_VISIBLE_DEVICES": "", "SIGNETFLOW_SLOT": "cpu"}
+    for number in range(n_gpus):
+        name = f"gpu{number}"
+        yield name, {**alive, "CUDA_VISIBLE_DEVICES": str(number), "SIGNETFLOW_SLOT": name}
+
+
+def _variables(wish: Wish) -> Iterator[tuple[str, Any]]:
+    yield "signetflow_retrain", dict(wish.retrain)
+    yield "signetflow_workspace", str(wish.workspace.absolute())
+
+
+def wanted_deployments() -> dict[str, dict[str, Any]]:
+    """Return the deployments of the shipped file, by ``flow/name``."""
+    listed = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))["deployments"]
+    return {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}": one for one in listed}
+
+
+def _deploy() -> None:
+    command = ["-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command += ["--prefect-file", PREFECT_FILE.name]
+    done = subprocess.run(  # noqa: S603  # our own interpreter and a fixed command
+        [sys.executable, *command], cwd=PREFECT_FILE.parent, capture_output=True, text=True,
+        timeout=DEPLOY_TIMEOUT_S, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-3000:]
+        raise OperationsError(f"prefect deploy refused {PREFECT_FILE.name}: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    client: SyncPrefectClient
+    dry_run: bool
+
+    def steps(self, wish: Wish) -> Iterator[Step]:
+        """Make one thing after the other, each of which the next may stand on."""
+        for name, env in _pools(wish.n_gpus):
+            yield self.pool(name, env)
+        for name, value in _variables(wish):
+            yield self.variable(name, value)
+        block = None
+        if wish.webhook is not None:
+            block, step = self.webhook(wish.webhook)
+            yield step
+        for one in automations(block):
+            yield self.automation(one)
+        before = self.deployments()
+        if not self.dry_run:
+            _deploy()
+            self.keep_schedules(before)
+        yield from self.deployed(before)
+
+    def pool(self, name: str, env: dict[str, str]) -> Step:
+        """Make a process pool that runs one thing at a time in an environment."""
+        template = ProcessWorker.get_default_base_job_template()
+        template["variables"]["properties"]["env"]["default"] = env
+        try:
+            there = self.client.read_work_pool(name)
+        except ObjectNotFound:
+            if not self.dry_run:
+                self.client.create_work_pool(
+                    WorkPoolCreate(
+                        name=name,
+                        type="process",
+                        base_job_template=template,
+                        concurrency_limit=1,
+                        description="One run at a time; made by signetflow ops bootstrap.",
+                    )
+                )
+            return Step("pool", name, "created")
+        same = there.base_job_template == template and there.concurrency_limit == 1
+        if not same and not self.dry_run:
+            update = WorkPoolUpdate(base_job_template=template, concurrency_limit=1)
+            self.client.update_work_pool(name, update)
+        return Step("pool", name, "unchanged" if same else "updated")
+
+    def variable(self, name: str, value: Any) -> Step:  # noqa: ANN401  # anything JSON holds
+        """Set a variable."""
+        there = self.client.read_variable_by_name(name)
+        if there is None:
+            if not self.dry_run:
+                self.client.create_variable(VariableCreate(name=name, value=value))
+            return Step("variable", name, "created")
+        if there.value != value and not self.dry_run:
+            self.client.update_variable(VariableUpdate(name=name, value=value))
+        return Step("variable", name, "unchanged" if there.value == value else "updated")
+
+    def webhook(self, url: str) -> tuple[UUID | None, Step]:
+        """Save the address of the webhook; a dry run may know no block yet."""
+        try:
+            there = self.client.read_block_document_by_name(BLOCK, "webhook")
+        except ObjectNotFound:
+            block = None if self.dry_run else webhook(url)
+            return block, Step("webhook", BLOCK, "created")
+        same = there.data.get("url") == url
+        if not same and not self.dry_run:
+            webhook(url)
+        return there.id, Step("webhook", BLOCK, "unchanged" if same else "updated")
+
+    def automation(self, wanted: AutomationCore) -> Step:
+        """Make or renew an automation; one that somebody switched off stays off."""
+        there = self.client.read_automations_by_name(wanted.name)
+        if not there:
+            if not self.dry_run:
+                self.client.create_automation(wanted)
+            return Step("automation", wanted.name, "created")
+        wanted.enabled = there[0].enabled
+        same = _said(there[0]) == _said(wanted)
+        if not same and not self.dry_run:
+            self.client.update_automation(there[0].id, wanted)
+        return Step("automation", wanted.name, "unchanged" if same else "updated")
+
+    def deployments(self) -> dict[str, DeploymentResponse]:
+        """Return those of the wanted deployments that are there."""
+        found = {}
+        for name in wanted_deployments():
+            with suppress(ObjectNotFound):
+                found[name] = self.client.read_deployment_by_name(name)
+        return found
+
+    def keep_schedules(self, before: Mapping[str, DeploymentResponse]) -> None:
+        """Leave a schedule on that somebody switched on: deploying switches it off again."""
+        for name, old in before.items():
+            on = {str(one.schedule) for one in old.schedules if one.active}
+            new = self.client.read_deployment_by_name(name)
+            for one in new.schedules:
+                if str(one.schedule) in on and not one.active:
+                    self.client.update_deployment_schedule(new.id, one.id, active=True)
+
+    def deployed(self, before: Mapping[str, DeploymentResponse]) -> list[Step]:
+        """Say what became of the deployments."""
+        after = before if self.dry_run else self.deployments()
+        missing = set(wanted_deployments()) - set(after)
+        if missing and not self.dry_run:
+            raise OperationsError(f"prefect deploy left out {', '.join(sorted(missing))}.")
+        steps = [Step("deployment", name, "created") for name in wanted_deployments()]
+        return [
+            replace(step, done=_changed(before[step.name], after[step.name]))
+            if step.name in before
+            else step
+            for step in steps
+        ]
+
+    def remember(self, steps: Sequence[Step]) -> None:
+        """Write down on the server what was made, now or at an earlier time."""
+        if self.dry_run:
+            return
+        made = self._made()
+        made += [[one.kind, one.name] for one in steps if one.done == "created"]
+        listed = [list(one) for one in dict.fromkeys(map(tuple, made))]
+        self.variable(MADE, listed)
+
+    def _made(self) -> list[list[str]]:
+        known = self.client.read_variable_by_name(MADE)
+        listed: list[list[str]] = known.value if known else []  # type: ignore[assignment]  # ours
+        return listed
+
+    def undo(self) -> list[Step]:
+        """Remove what was made, the last first."""
+        made = self._made()
+        steps = [self._removed(kind, name) for kind, name in reversed(made)]
+        if made and not self.dry_run:
+            self.client.delete_variable_by_name(MADE)
+        return steps
+
+    def _removed(self, kind: str, name: str) -> Step:
+        remove = {
+            "pool": self.client.delete_work_pool,
+            "variable": self.client.delete_variable_by_name,
+            "automation": self._remove_automation,
+            "webhook": self._remove_webhook,
+            "deployment": self._remove_deployment,
+        }[kind]
+        try:
+            if not self.dry_run:
+                remove(name)
+        except ObjectNotFound:
+            return Step(kind, name, "gone already")
+        return Step(kind, name, "removed")
+
+    def _remove_automation(self, name: str) -> None:
+        for one in self.client.read_automations_by_name(name):
+            self.client.delete_automation(one.id)
+
+    def _remove_webhook(self, name: str) -> None:
+        self.client.delete_block_document(
+            self.client.read_block_document_by_name(name, "webhook").id
+        )
+
+    def _remove_deployment(self, name: str) -> None:
+        self.client.delete_deployment(self.client.read_deployment_by_name(name).id)
+
+
+def _said(automation: AutomationCore) -> dict[str, Any]:
+    """Return what makes two automations the same."""
+    said = automation.model_dump(mode="json", include=set(AutomationCore.model_fields))
+    said["trigger"].pop("id", None)
+    return said
+
+
+def _changed(before: DeploymentResponse, after: DeploymentResponse) -> str:
+    fields = {
+        "entrypoint", "parameters", "parameter_openapi_schema", "description", "work_pool_name",
+        "tags", "concurrency_options", "pull_steps", "job_variables",
+    }  # fmt: skip
+    same = before.model_dump(include=fields) == after.model_dump(include=fields)
+    return "unchanged" if same else "updated"

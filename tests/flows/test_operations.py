@@ -1,0 +1,185 @@
+"""Bootstrapping a real Prefect server, and undoing it."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flows.automations import automations
+from flows.operations import PREFECT_FILE, Wish, bootstrap, connected, undo, wanted_deployments
+from flows.server import LAUNCHER, _free_port
+from models.errors import OperationsError
+
+pytestmark = pytest.mark.xdist_group("operations")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Start a Prefect server of one's own and return its address."""
+    home, port = tmp_path_factory.mktemp("prefect"), _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    settings = {
+        **os.environ,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("wb") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, *words], env=settings, stdout=log, stderr=log
+        )
+    try:
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{url}/health", timeout=2):  # noqa: S310
+                    break
+            except OSError:
+                assert started.poll() is None, (home / "log").read_text()
+                time.sleep(0.1)
+        yield url
+    finally:
+        started.terminate()
+        started.wait(20)
+
+
+@pytest.fixture
+def at_server(server, monkeypatch):
+    from prefect.settings import temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", server)
+    with temporary_settings({"PREFECT_API_URL": server}):
+        yield
+        undo()
+
+
+def wish(**changes):
+    retrain = {"name": "weekly", "dataset": "cells", "networks": {"a": {"family": "tiny_resnet"}}}
+    return Wish(**{"retrain": retrain, "workspace": Path("/srv/signetflow"), **changes})
+
+
+def done(steps):
+    return {f"{step.kind} {step.name}": step.done for step in steps}
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_bootstrapping_twice_changes_nothing_the_second_time(at_server):
+    assert set(done(bootstrap(wish())).values()) == {"created"}
+    assert set(done(bootstrap(wish())).values()) == {"unchanged"}
+    with connected() as client:
+        pool = client.read_work_pool("gpu0")
+        weekly = client.read_deployment_by_name("retrain/weekly")
+    env = pool.base_job_template["variables"]["properties"]["env"]["default"]
+    assert (pool.concurrency_limit, env["CUDA_VISIBLE_DEVICES"]) == (1, "0")
+    assert weekly.parameters["config"] == wish().retrain
+    assert weekly.parameters["workspace"] == "/srv/signetflow"
+    assert weekly.entrypoint == "flows.retrain:retrain"
+    assert [one.active for one in weekly.schedules] == [False]
+    assert not weekly.pull_steps
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_only_what_changed_is_updated_and_a_schedule_that_is_on_stays_on(at_server):
+    bootstrap(wish())
+    with connected() as client:
+        weekly = client.read_deployment_by_name("retrain/weekly")
+        client.update_deployment_schedule(weekly.id, weekly.schedules[0].id, active=True)
+    steps = done(bootstrap(wish(workspace=Path("/srv/other"))))
+    changed = {name for name, what in steps.items() if what != "unchanged"}
+    assert changed == {"variable signetflow_workspace"} | {
+        f"deployment {name}" for name in wanted_deployments()
+    }
+    with connected() as client:
+        weekly = client.read_deployment_by_name("retrain/weekly")
+    assert [one.active for one in weekly.schedules] == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_undoing_removes_what_was_made_and_nothing_else(at_server):
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    with connected() as client:
+        client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
+    bootstrap(wish())
+    removed = done(undo())
+    assert "pool cpu" not in removed
+    assert removed["pool gpu0"] == "removed"
+    with connected() as client:
+        assert [one.name for one in client.read_work_pools()] == ["cpu"]
+        assert client.read_deployments() == []
+        assert client.read_automations() == []
+        client.delete_work_pool("cpu")
+    assert undo() == []
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_dry_run_makes_nothing(at_server):
+    assert set(done(bootstrap(wish(), dry_run=True)).values()) == {"created"}
+    with connected() as client:
+        assert client.read_work_pools() == []
+        assert client.read_variables() == []
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("retrain/weekly", {"config": {"name": "x", "dataset": "d", "folds": [7]}}),
+        ("retrain/weekly", {"if_busy": "perhaps"}),
+        ("resume/by-hand", {"run": "no digest"}),
+        ("evaluate/by-hand", {"checkpoint": "abcdef", "part": "train"}),
+        ("predict/by-hand", {"checkpoint": "abcdef", "slides": "a", "output": "b", "mpp": -1}),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_there_is_a_run(at_server, name, wrong):
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    bootstrap(wish())
+    with connected() as client:
+        deployment = client.read_deployment_by_name(name)
+        with pytest.raises(PrefectHTTPStatusError, match=r"409|422|Validation"):
+            client.create_flow_run_from_deployment(deployment.id, parameters=wrong)
+        assert client.read_flow_runs() == []
+
+
+def test_without_an_address_there_is_nothing_to_set_up(monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(OperationsError, match="PREFECT_API_URL is not set"):
+        bootstrap(wish())
+
+
+def test_prefect_understands_the_file_that_is_deployed():
+    import yaml
+    from prefect.cli.deploy._models import PrefectYamlModel
+
+    model = PrefectYamlModel.model_validate(yaml.safe_load(PREFECT_FILE.read_text()))
+    assert {one.name for one in model.deployments} == {"weekly", "by-hand"}
+    assert all(one.description and one.work_pool for one in model.deployments)
+
+
+def test_any_state_of_a_run_is_a_sign_of_life():
+    # A run that ended as "Nothing new" emits an event of that name: a list of names would miss it.
+    silent = automations(None)[0]
+    trigger = silent.trigger.model_dump()
+    assert trigger["expect"] == {"prefect.flow-run.*"}
+    assert trigger["within"].total_seconds() == 90
+
+
+def test_people_are_told_only_where_an_address_is_known():
+    from uuid import uuid4
+
+    told = [one.name for one in automations(uuid4())[2:]]
+    assert [one.name for one in automations(None)[2:]] == []
+    assert told == [
+        "signetflow: tell of failures", "signetflow: tell of alarms",
+        "signetflow: tell of promotions",
+    ]  # fmt: skip
