@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from models.errors import NotFoundError, WrongUseError
 from storage.labels.schema import VERSION, read_info
+from storage.labels.tags import tagged, tags
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storage.labels.schema import VersionInfo
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{4,32}")
 
 
@@ -38,6 +38,64 @@ def log(at: Workspace) -> tuple[VersionInfo, ...]:
             ),
         )
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line of the log."""
+
+    info: VersionInfo
+    growth: float | None
+    """Cells more than in the version it grew from, as a fraction of those; None without any."""
+    checkpoint: str
+    """Digest of the network that found its new cells, empty where none did."""
+    model: str
+    """What the network is called in the runs, empty where its checkpoint is gone."""
+    tags: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        return {
+            **self.info.to_json(),
+            "growth": self.growth,
+            "checkpoint": self.checkpoint,
+            "model": self.model,
+            "tags": list(self.tags),
+        }
+
+
+def history(at: Workspace) -> tuple[Logged, ...]:
+    """Return all versions in the order of `log`, with what people ask of each."""
+    infos = log(at)
+    cells = {info.digest: sum(info.n_cells.values()) for info in infos}
+    names: dict[str, list[str]] = {}
+    for name, ref in tags(at).items():
+        names.setdefault(ref.digest, []).append(name)
+    checkpoints = {info.digest: str(info.parameters.get("checkpoint") or "") for info in infos}
+    models = {one: model_name(at, one) for one in set(checkpoints.values())}
+    return tuple(
+        Logged(
+            info,
+            cells[info.digest] / before - 1
+            if (before := cells.get(info.parent or "", 0))
+            else None,
+            checkpoints[info.digest],
+            models[checkpoints[info.digest]],
+            tuple(names.get(info.digest, ())),
+        )
+        for info in infos
+    )
+
+
+def model_name(at: Workspace, checkpoint: str) -> str:
+    """Return what the runs call the network of a checkpoint, empty where nobody knows."""
+    if not _DIGEST.fullmatch(checkpoint):
+        return ""
+    try:
+        card = json.loads((at.path(Ref(Kind.CHECKPOINT, checkpoint)) / "card.json").read_text())
+        return str(card.get("model", ""))
+    except (OSError, ValueError):
+        return ""  # a log of labels does not fail on a checkpoint that was deleted
 
 
 def _depths(infos: dict[str, VersionInfo]) -> dict[str, int]:
@@ -85,9 +143,9 @@ def resolve(at: Workspace, text: str) -> Ref:
     WrongUseError
         If several versions begin like that.
     """
-    tagged = _tags(at) / text
-    if _NAME.fullmatch(text) and tagged.is_file():
-        return Ref(Kind.LABELS, tagged.read_text().strip())
+    named = tagged(at, text)
+    if named is not None:
+        return named
     folder = at.root / Kind.LABELS
     pattern = f"{text}*/{VERSION}"
     found = [path.parent.name for path in folder.glob(pattern)] if _DIGEST.fullmatch(text) else []
@@ -100,27 +158,3 @@ def resolve(at: Workspace, text: str) -> Ref:
         short = ", ".join(sorted(digest[: len(text) + 4] for digest in found)[:3])
         raise WrongUseError(f"{len(found)} label versions begin with {text}: {short}; give more.")
     return Ref(Kind.LABELS, found[0])
-
-
-def tag(at: Workspace, name: str, ref: Ref) -> None:
-    """Give a version a name, or move the name to it.
-
-    Raises
-    ------
-    WrongUseError
-        If the name could be mistaken for a digest or a path.
-    """
-    if not _NAME.fullmatch(name) or _DIGEST.fullmatch(name):
-        raise WrongUseError(
-            f"{name!r} cannot be a tag: use small letters, digits, - and _, beginning with a "
-            f"letter, and not only the letters a to f."
-        )
-    folder = _tags(at)
-    folder.mkdir(parents=True, exist_ok=True)
-    pending = folder / f".{name}"
-    pending.write_text(ref.digest)
-    pending.replace(folder / name)
-
-
-def _tags(at: Workspace) -> Path:
-    return at.root / Kind.LABELS / "tags"

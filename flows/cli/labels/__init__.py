@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-VERBS = ("log", "show", "export")
+VERBS = ("log", "show", "tag", "export")
 """In the order of `--help`."""
 
 

@@ -1,18 +1,16 @@
-"""``signetflow labels log``: all versions, chain by chain."""
+"""``signetflow labels log``: every version as a graph, who grew from whom."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from flows.cli.labels.chosen import SHORT, workspace_at
-from flows.cli.output import JsonOption, WorkspaceOption, say, table, write_json
+import typer
+
+from flows.cli.labels.chosen import version_ref, workspace_at
+from flows.cli.output import JsonOption, WorkspaceOption, say, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import typer
-
-    from storage.labels.schema import VersionInfo
+    from storage.labels.log import Logged
 
 
 def register(verbs: typer.Typer) -> None:
@@ -20,46 +18,59 @@ def register(verbs: typer.Typer) -> None:
     verbs.command("log")(log)
 
 
-def log(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> int:
-    """List all versions, chain by chain, oldest first.
+def log(
+    chain: Annotated[
+        str | None, typer.Option(help="Only chains whose name contains this, such as /self/.")
+    ] = None,
+    number: Annotated[int | None, typer.Option("--round", help="Only this round.", min=0)] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Only this stage: ingest, self, cooperative, import, ...")
+    ] = None,
+    of: Annotated[
+        str | None, typer.Option(help="Only this version and all that it grew from.")
+    ] = None,
+    only_tagged: Annotated[
+        bool, typer.Option("--tagged", help="Only versions with a tag.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show all versions as a graph, oldest first: what grew from what, in which chain.
 
-    Growth is how many cells there are more than in the version it grew from.
+    Growth is how many cells there are more than in the version it grew from. The model is the
+    network whose predictions made the version, with the first digits of its checkpoint. A version
+    below a parent that a filter hides begins a graph of its own, with ~ before it.
 
-    Example: signetflow labels log
+    Examples: signetflow labels log; signetflow labels log --of gold; signetflow labels log
+    --chain cooperative --round 1 --json
     """
-    from storage.labels.log import log as all_versions
+    from storage.labels.log import ancestry, history
 
     at = workspace_at(workspace)
-    infos = all_versions(at)
-    growth = _growth(infos)
+    every = history(at)
+    line = {info.digest for info in ancestry(at, version_ref(at, of))} if of else None
+    shown = [
+        one for one in every
+        if (chain is None or chain in one.info.chain)
+        and (number is None or one.info.round == number)
+        and (stage is None or one.info.stage == stage)
+        and (line is None or one.info.digest in line)
+        and (one.tags or not only_tagged)
+    ]  # fmt: skip
     if as_json:
-        listed = [{**info.to_json(), "growth": growth[info.digest]} for info in infos]
-        write_json({"workspace": str(at.root), "versions": listed})
-        return 0
-    if not infos:
+        listed = [one.to_json() for one in shown]
+        write_json({"workspace": str(at.root), "n_versions": len(every), "versions": listed})
+    elif not every:
         say(f"No label versions in {at.root} yet. signetflow demo or signetflow run makes some.")
-    columns = ["version", "round", "stage", "human", "found", "growth", "parent"]
-    for chain in dict.fromkeys(info.chain for info in infos):
-        rows = [_row(info, growth[info.digest]) for info in infos if info.chain == chain]
-        table(f"chain {chain}", columns, rows)
+    else:
+        _tell(shown, len(every))
     return 0
 
 
-def _growth(infos: Sequence[VersionInfo]) -> dict[str, float | None]:
-    """Return how much each version grew, as a fraction of its parent's cells."""
-    cells = {info.digest: sum(info.n_cells.values()) for info in infos}
-    before = {info.digest: cells.get(info.parent or "", 0) for info in infos}
-    return {one: cells[one] / before[one] - 1 if before[one] else None for one in cells}
+def _tell(shown: list[Logged], n_versions: int) -> None:
+    from flows.cli.labels.graph import graph_lines
 
-
-def _row(info: VersionInfo, growth: float | None) -> list[str]:
-    human = info.n_cells.get("human", 0)
-    return [
-        info.digest[:SHORT],
-        str(info.round),
-        info.stage,
-        str(human),
-        str(sum(info.n_cells.values()) - human),
-        "" if growth is None else f"{growth:+.1%}",
-        (info.parent or "")[:SHORT],
-    ]
+    for line in graph_lines(shown):
+        say(line)
+    if len(shown) < n_versions:
+        say(f"{len(shown)} of {n_versions} versions; the filters hide the others.")

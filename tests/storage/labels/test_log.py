@@ -5,8 +5,9 @@ import pytest
 
 from models.errors import IntegrityError, NotFoundError, WrongUseError
 from storage.artefacts import canonical_json
-from storage.labels.log import ancestry, log, resolve, tag
+from storage.labels.log import ancestry, history, log, model_name, resolve
 from storage.labels.store import open_version
+from storage.labels.tags import tag
 from storage.layout import Kind, Ref
 
 
@@ -81,16 +82,6 @@ def test_the_first_digits_name_a_version(workspace, versions):
     assert resolve(workspace, ref.digest) == ref
 
 
-def test_a_tag_names_a_version_and_can_move(workspace, versions):
-    first = versions.ingest()
-    second = versions.round(first)
-    tag(workspace, "gold", first)
-    assert resolve(workspace, "gold") == first
-    tag(workspace, "gold", second)
-    assert resolve(workspace, "gold") == second
-    assert len(log(workspace)) == 2
-
-
 @pytest.mark.parametrize("text", ["", "abc", "nothing", "../..", "*", "ffffffff"])
 def test_a_name_that_means_nothing_is_refused(workspace, versions, text):
     versions.ingest()
@@ -110,7 +101,27 @@ def test_digits_that_several_versions_share_are_refused(workspace, versions):
         resolve(workspace, "abcd")
 
 
-@pytest.mark.parametrize("name", ["", "../up", "Gold", "beef", "a/b", "x" * 65])
-def test_a_tag_that_could_be_mistaken_is_refused(workspace, versions, name):
-    with pytest.raises(WrongUseError, match="cannot be a tag"):
-        tag(workspace, name, versions.ingest())
+def test_the_history_tells_growth_tags_and_which_network_found_the_cells(workspace, versions):
+    first = versions.ingest()
+    second = versions.round(first, checkpoint="ab" * 16)
+    tag(workspace, "gold", second)
+    tag(workspace, "best", second)
+
+    start, grown = history(workspace)
+    assert (start.growth, start.checkpoint, start.model, start.tags) == (None, "", "", ())
+    assert (grown.growth, grown.checkpoint, grown.model) == (5 / 3 - 1, "ab" * 16, "")
+    assert grown.tags == ("best", "gold")
+    assert grown.to_json()["digest"] == second.digest
+
+
+@pytest.mark.parametrize(
+    ("card", "name"), [('{"model": "a"}', "a"), ("{}", ""), ("{", ""), (None, "")]
+)
+def test_a_network_is_named_by_its_card_where_there_is_one(workspace, card, name):
+    folder = workspace.root / "checkpoints" / ("cd" * 16)
+    folder.mkdir(parents=True)
+    if card is not None:
+        (folder / "card.json").write_text(card)
+
+    assert model_name(workspace, "cd" * 16) == name
+    assert model_name(workspace, "../..") == ""

@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("geojson", "slide-a.geojson"), ("coco", "annotations_coco.json")]
+)
+def test_export_writes_the_format_that_is_asked(run, refs, tmp_path, name, written):
+    folder = tmp_path / "out"
+    code, out, _ = run("export", refs[1].digest, "--format", name, "--output", folder, "--json")
+
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["files"] == [str(folder / written)]
+    assert answer["n_cells"] == 3
+    assert (folder / written).is_file()
+
+
+def test_export_says_how_much_it_wrote_and_where(run, refs, tmp_path):
+    code, out, _ = run("export", refs[0].digest, "--output", tmp_path / "out")
+
+    assert code == 0
+    assert out.startswith(f"2 cells of version {refs[0].digest[:8]}: ")
+    assert out.strip().endswith("slide-a.geojson")
+
+
+def test_an_unknown_format_is_wrong_use(run, refs, tmp_path):
+    code, _, err = run("export", refs[0].digest, "--format", "csv", "--output", tmp_path / "out")
+
+    assert code == 2
+    assert "csv" in err
