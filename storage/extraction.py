@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,7 @@ from models.geometry.tiles import Window, grid, placed, spans, working_downsampl
 from storage.artefacts import commit, digest_of, draft
 from storage.datasets.cells import digest_of_cells, write_tables
 from storage.datasets.protocol import KnownWindow, RefusedItem
-from storage.datasets.registered import open_catalogue
-from storage.datasets.splits import easy_places
+from storage.datasets.registered import open_catalogue, region_id
 from storage.images import ImageDecoder
 from storage.layout import Kind
 from storage.regions import INDEX, RegionInfo, array_path
@@ -101,7 +100,6 @@ def extract(
                 refused.append(RefusedItem(item.name, str(error)))
                 _discard_from(work.path, len(cuts))
         _require_some(catalogue, settings, cuts, refused)
-        cuts = _with_easy_folds(cuts, catalogue)
         digest = _write_index(work.path, catalogue, cuts, refused)
         ref = commit(at, Kind.REGIONS, work, digest)
     if progress is not None:
@@ -166,8 +164,9 @@ class _Source:
         for y, x, block in _blocks(slide, window, self.downsample):
             array[y : y + block.shape[0], x : x + block.shape[1]] = block
             pixels.update(np.ascontiguousarray(block).tobytes())
+        easy = self.catalogue.easy_place(region_id(item.name, window))
         info = RegionInfo(
-            region_id=f"{item.name}@{window.x0},{window.y0}",
+            region_id=region_id(item.name, window),
             slide=item.slide,
             item=item.name,
             group=item.group,
@@ -175,8 +174,8 @@ class _Source:
             placement=placed(window, self.downsample),
             height=height,
             width=width,
-            easy_fold=0,
-            easy_half=0,
+            easy_fold=easy.fold,
+            easy_half=easy.half,
             hard_fold=item.hard_fold,
             hard_half=item.hard_half,
             complete=item.complete_in(window),
@@ -220,17 +219,6 @@ def _blocks(
 
 def _centred_in(window: Window, cells: Annotations) -> Annotations:
     return cells.take(window.contains((cells.boxes[:, :2] + cells.boxes[:, 2:]) / 2))
-
-
-def _with_easy_folds(cuts: list[_Cut], catalogue: Catalogue) -> list[_Cut]:
-    """Return the regions with the folds that spread those of one slide."""
-    slides = {cut.info.region_id: cut.info.slide for cut in cuts}
-    places = easy_places(slides, n_folds=catalogue.n_folds, seed=catalogue.seed)
-    return [
-        replace(cut, info=replace(cut.info, easy_fold=place.fold, easy_half=place.half))
-        for cut in cuts
-        for place in [places[cut.info.region_id]]
-    ]
 
 
 def _require_some(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from models.geometry.settings import EllipseSettings, TileSettings
 
 
-@stage(name="extract", version=1, makes=Kind.REGIONS)
+@stage(name="extract", version=2, makes=Kind.REGIONS)
 def extract(work: Work, *, dataset: Ref, tiles: TileSettings) -> Ref:
     """Cut the tissue of every slide into regions."""
     from storage.regions import extract_regions

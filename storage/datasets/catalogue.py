@@ -6,41 +6,31 @@ the roles and the folds, but not where the files lie: the images are not copied.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from models.annotations import Role
 from models.errors import EmptyDatasetError, NotFoundError, WrongUseError
-from storage.artefacts import commit, digest_of, draft
-from storage.datasets.cells import digest_of_cells, write_tables
+from storage.datasets.easy import Looked, place_looked_at
 from storage.datasets.fingerprints import Fingerprints
-from storage.datasets.grouping import Split, group_of, grouping_for, slide_of
+from storage.datasets.grouping import Split, grouping_for
 from storage.datasets.hide import hidden
 from storage.datasets.likeness import require_apart, same_pixels, told_apart
 from storage.datasets.protocol import RefusedItem, SourceItem
 from storage.datasets.registered import (
-    CATALOGUE,
     Catalogue,
     CatalogueItem,
-    kept_path,
     latest,
-    locations_path,
     names,
     open_catalogue,
-    refs_folder,
+    region_id,
 )
-from storage.layout import Kind
-from storage.locks import shared
+from storage.datasets.version import row_of, write_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
 
-    from storage.datasets.fingerprints import Fingerprint
     from storage.datasets.likeness import Pair
     from storage.layout import Ref, Workspace
 
@@ -142,16 +132,15 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
             accepted = _added(before, accepted)
         accepted = sorted(accepted, key=lambda item: item.name)
         split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
-        rows = [_row(one, prints.of(one), split) for one in accepted]
+        rows = [row_of(one, prints.of(one), split) for one in accepted]
     known = before.told_apart if before else frozenset()
     alike, apart = _compared(rows, split, allow_alike, known)
     ref = None
     if not (strict and refused):
         at.require_writable()
-        header = {"name": name, "hide": float(hide), "seed": seed} | apart
-        with shared(at):  # between the two, nothing refers to the artefact yet
-            ref = _commit(at, split.to_json() | header, rows, accepted)
-            _point(at, name, ref, rows)
+        easy = _easy(rows, alike, before, seed)
+        header = split.to_json() | {"hide": float(hide), "seed": seed, "easy": easy} | apart
+        ref = write_version(at, name, header, rows, accepted)
     return IngestSummary(
         name=name,
         ref=ref,
@@ -231,30 +220,6 @@ def _with_hidden(item: SourceItem, hide: float, seed: int) -> SourceItem:
     return replace(item, annotations=left, truth=item.annotations, truth_windows=where)
 
 
-def _row(item: SourceItem, file: Fingerprint, split: Split) -> CatalogueItem:
-    place = split.bundle(item).place
-    return CatalogueItem(
-        name=item.name,
-        path=item.path.resolve(),
-        width=item.width,
-        height=item.height,
-        mpp=item.mpp,
-        windows=item.windows,
-        rest=item.rest,
-        attributes=dict(item.attributes),
-        complete=item.truth is not None,
-        slide=slide_of(item),
-        group=group_of(item, split.group_by)[1],
-        hard_fold=place.fold,
-        hard_half=place.half,
-        digest=file.digest,
-        size=file.size,
-        mtime_ns=file.mtime_ns,
-        truth_windows=item.truth_windows,
-        look=file.look,
-    )
-
-
 def _compared(
     rows: Sequence[CatalogueItem],
     split: Split,
@@ -271,47 +236,26 @@ def _compared(
     return tuple(pairs), {"told_apart": sorted(apart)} if apart else {}
 
 
-def _commit(
-    at: Workspace,
-    header: Mapping[str, Any],
-    rows: Sequence[CatalogueItem],
-    sources: Sequence[SourceItem],
-) -> Ref:
-    annotations = {one.name: one.annotations for one in sources}
-    truth = {one.name: one.truth for one in sources if one.truth is not None}
-    items = [{**row.to_json(), "path": kept_path(at, row.path)} for row in rows]
-    content = {
-        **{key: value for key, value in header.items() if key != "name"},
-        "items": [{k: v for k, v in one.items() if k not in _NO_CONTENT} for one in items],
-        "annotations": {name: digest_of_cells(one) for name, one in annotations.items()},
-        "truth": {name: digest_of_cells(one) for name, one in truth.items()},
+def _easy(
+    rows: Sequence[CatalogueItem], alike: Sequence[Pair], before: Catalogue | None, seed: int
+) -> dict[str, tuple[int, int]]:
+    """Return the fold and half of every region that a person looked at, for easy folds."""
+    regions_of = {
+        row.name: [region_id(row.name, known.window) for known in row.windows] for row in rows
     }
-    with draft(at, Kind.DATASET) as work:
-        text = json.dumps({**header, "items": items}, sort_keys=True, indent=1)
-        (work.path / CATALOGUE).write_text(text)
-        write_tables(work.path, annotations, truth)
-        return commit(at, Kind.DATASET, work, digest_of(content))
-
-
-_NO_CONTENT = {"path", "mtime_ns", "look"}
-"""Where a file lies, and what follows from its bytes."""
-
-
-def _point(at: Workspace, name: str, ref: Ref, rows: Sequence[CatalogueItem]) -> None:
-    """Let the name mean this version, and note where its files lie now."""
-    lying = {row.name: [kept_path(at, row.path), row.mtime_ns] for row in rows}
-    _write_whole(locations_path(at, ref), json.dumps(lying, sort_keys=True))
-    _write_whole(refs_folder(at) / name, ref.digest)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    twins = {
+        copy: original
+        for pair in alike
+        for copy, original in zip(regions_of[pair.second], regions_of[pair.first], strict=False)
+    }
+    looked = {
+        region: Looked(row.slide, known.role)
+        for row in rows
+        for region, known in zip(regions_of[row.name], row.windows, strict=True)
+    }
+    placed = before.easy if before else {}
+    places = place_looked_at(looked, placed=placed, twin_of=twins, seed=seed)
+    return {region: (place.fold, place.half) for region, place in sorted(places.items())}
 
 
 def _roles(items: Sequence[SourceItem]) -> dict[str, int]:

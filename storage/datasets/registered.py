@@ -13,6 +13,7 @@ from models.errors import IntegrityError, NotFoundError
 from models.geometry.tiles import Window
 from storage.artefacts import hash_file, opened
 from storage.datasets.cells import CellTables
+from storage.datasets.easy import place_of_tissue
 from storage.datasets.protocol import KnownWindow, SourceItem
 from storage.datasets.splits import Bundle, Place
 from storage.layout import Kind, Ref, Workspace
@@ -120,6 +121,8 @@ class Catalogue:
     seed: int
     hide: float
     """The fraction of annotations that was dropped on purpose, of the items registered last."""
+    easy: Mapping[str, Place]
+    """The easy split, by region id, of all that a person looked at; also of what is gone."""
     told_apart: frozenset[tuple[str, str]]
     """Pairs of items that look alike and that a person said are different."""
     folder: Path
@@ -173,6 +176,10 @@ class Catalogue:
             truth_windows=item.truth_windows,
         )
 
+    def easy_place(self, region: str) -> Place:
+        """Return where a region lies when regions are split."""
+        return self.easy.get(region) or place_of_tissue(region, self.seed)
+
     def file(self, name: str) -> Path:
         """Return an item's file after checking that it is the one that was registered.
 
@@ -200,6 +207,11 @@ class Catalogue:
         return item.path
 
 
+def region_id(item: str, window: Window) -> str:
+    """Return how the region of an item is called that is cut from a window."""
+    return f"{item}@{window.x0},{window.y0}"
+
+
 def open_catalogue(at: Workspace, ref: Ref) -> Catalogue:
     """Return a registered dataset.
 
@@ -225,6 +237,7 @@ def open_catalogue(at: Workspace, ref: Ref) -> Catalogue:
         n_folds=value["n_folds"],
         seed=value["seed"],
         hide=value["hide"],
+        easy={region: Place(*place) for region, place in value.get("easy", {}).items()},
         told_apart=frozenset((one, other) for one, other in value.get("told_apart", [])),
         folder=folder,
     )

@@ -1,7 +1,8 @@
 """Which data may train, validate and test: fixed at ingest, and never moved afterwards.
 
-*Hard* folds split groups (slides, patients, organs); *easy* folds split the regions of each slide.
-Everything here follows from hashes of names and a seed, so adding data moves nothing that is there.
+*Hard* folds split groups (slides, patients, organs); *easy* folds split the regions of each slide
+(`storage.datasets.easy`). Everything here follows from hashes of names, a seed and the version
+before, so adding data moves nothing that is there.
 """
 
 from __future__ import annotations
@@ -191,31 +192,6 @@ def _joining(
         halves[place] += 1
         joined.append(Bundle(name, ties, place))
     return joined
-
-
-def easy_places(
-    slide_of: Mapping[str, str], *, n_folds: int = N_FOLDS, seed: int = 0
-) -> dict[str, Place]:
-    """Return the place of each region when the regions of every slide are spread over the folds.
-
-    Parameters
-    ----------
-    slide_of
-        The slide of each region, by region id.
-    n_folds, seed
-        The number of folds, and what orders the regions of a slide.
-    """
-    regions_of: dict[str, list[str]] = {}
-    for region_id, slide in slide_of.items():
-        regions_of.setdefault(slide, []).append(region_id)
-    places = {}
-    for slide, regions in regions_of.items():
-        # Without an offset per slide, the first fold would hold every slide of a single region.
-        start = hash_of(seed, "offset", slide)
-        for rank, region in enumerate(sorted(regions, key=lambda one: (hash_of(seed, one), one))):
-            fold = (rank + start) % n_folds
-            places[region] = Place(fold, (rank // n_folds + start // n_folds) % 2)
-    return places
 
 
 def parts(

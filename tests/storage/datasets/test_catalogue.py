@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -199,6 +200,16 @@ def test_groups_that_join_leave_the_others_where_they_were(at, images):
     for one in before.items:
         assert (after.item(one.name).hard_fold, one.hard_half) == (one.hard_fold, one.hard_half)
     assert register(at, [*new, *old], name="mine").folds in {(4, 3, 3), (3, 4, 3), (3, 3, 4)}
+
+
+def test_regions_that_join_leave_the_easy_folds_of_the_others_as_they_were(at, images):
+    first = [item(images, f"i{n}", slide="s") for n in range(4)]
+    before = opened(at, register(at, first, name="mine").ref)
+    more = [item(images, f"h{n}", slide="s") for n in range(5)]
+    after = opened(at, register(at, more, name="mine", add=True).ref)
+    assert len(after.easy) == 9
+    assert {one: after.easy[one] for one in before.easy} == before.easy
+    assert Counter(place.fold for place in after.easy.values()) == {0: 3, 1: 3, 2: 3}
 
 
 def test_a_name_of_its_own_draws_its_own_folds(at, images):
@@ -418,7 +429,7 @@ def test_nobody_may_clean_between_a_dataset_and_its_name(at, images, monkeypatch
             alone(at).__enter__()
         refused.append(True)
 
-    monkeypatch.setattr("storage.datasets.catalogue._point", pointing)
+    monkeypatch.setattr("storage.datasets.version._point", pointing)
     register(at, [item(images, "a")], name="d")
     assert refused == [True]
 
@@ -456,6 +467,8 @@ def test_the_same_pixels_in_one_group_are_a_remark(at, images):
     first = picture(images, "a", 1, slide="s")
     summary = register(at, [first, turned(first, images, "b", slide="s")], name="mine")
     assert [pair.names for pair in summary.alike] == [("a", "b")]
+    easy = opened(at, summary.ref).easy
+    assert easy["a@0,0"] == easy["b@0,0"]
 
 
 def test_what_is_added_is_compared_with_what_was_there_without_reading_it_again(

@@ -10,7 +10,6 @@ from storage.datasets.splits import (
     Bundle,
     Part,
     Place,
-    easy_places,
     parts,
     place_bundles,
     require,
@@ -132,25 +131,6 @@ def test_data_that_ties_two_used_folds_is_refused():
     )
     with pytest.raises(LeakError, match=r"organ=colon \(fold 0, half 0\) to organ=liver \(fold 1"):
         place_bundles({"new": ("organ=colon", "patient=q")}, placed=old)
-
-
-@given(st.dictionaries(st.text("abc", min_size=1), st.sampled_from("xyz"), min_size=1))
-def test_the_regions_of_a_slide_spread_evenly_over_the_easy_folds(slide_of):
-    easy = easy_places(slide_of)
-    for slide in set(slide_of.values()):
-        counts = Counter(easy[region].fold for region, of in slide_of.items() if of == slide)
-        sizes = [counts[fold] for fold in range(3)]
-        assert max(sizes) - min(sizes) <= 1
-
-
-def test_slides_of_one_region_each_land_in_every_easy_fold_and_half():
-    easy = easy_places({f"region {i}": f"slide {i}" for i in range(200)})
-    assert set(easy.values()) == {Place(fold, half) for fold in range(3) for half in (0, 1)}
-
-
-def test_the_halves_of_an_easy_fold_are_even():
-    easy = easy_places({f"region {i}": "slide" for i in range(60)})
-    assert set(Counter(easy.values()).values()) == {10}
 
 
 def test_a_fold_tests_and_half_of_the_next_validates():
