@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.ingest.frame import (
     AddOption,
+    AllowAlikeOption,
     Choice,
     GroupOption,
     HideOption,
@@ -58,6 +59,7 @@ def coco(  # one per option
     group_by: GroupOption = None,
     add: AddOption = False,
     strict: StrictOption = False,
+    allow_alike: AllowAlikeOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -73,7 +75,7 @@ def coco(  # one per option
 
     reader = CocoReader(path, Role(role), class_name, _pairs(where or []), mpp)
     named = name or name_of(path)
-    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
+    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(reader, chosen)
 
 

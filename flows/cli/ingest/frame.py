@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from flows.cli.output import Advance
     from storage.datasets.catalogue import IngestSummary
+    from storage.datasets.likeness import Pair
     from storage.datasets.protocol import DatasetReader, RefusedItem, SourceItem
 
 REFUSED_SHOWN = 10
@@ -50,6 +51,17 @@ StrictOption = Annotated[
 ]
 
 
+AllowAlikeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-alike",
+        metavar="A=B",
+        help="These two items look alike and are different tissue; all: every such pair. The "
+        "dataset remembers it. Without this, the same pixels in two groups are refused.",
+    ),
+]
+
+
 class Choice(NamedTuple):
     """What all kinds of dataset can be told."""
 
@@ -61,6 +73,7 @@ class Choice(NamedTuple):
     strict: bool
     workspace: Path | None
     as_json: bool
+    allow_alike: list[str] | None = None
 
 
 def name_of(path: Path) -> str:
@@ -87,6 +100,7 @@ def ingest(reader: DatasetReader, chosen: Choice) -> int:
                 seed=chosen.seed,
                 add=chosen.add,
                 strict=chosen.strict,
+                allow_alike=tuple(chosen.allow_alike or ()),
             )
     except EmptyDatasetError as error:
         return _refuse(error, {"name": chosen.name, "accepted": 0}, heard.refused, chosen)
@@ -160,6 +174,7 @@ def _answer(summary: IngestSummary, heard: _Heard, chosen: Choice) -> dict[str, 
         "roles": dict(summary.roles),
         "group_by": list(summary.group_by),
         "groups_per_fold": list(summary.folds),
+        "alike": [list(pair.names) for pair in summary.alike],
         "hide": chosen.hide,
         "seed": chosen.seed,
         "next": _next(summary, chosen),
@@ -181,6 +196,8 @@ def _tell(summary: IngestSummary, heard: _Heard, chosen: Choice) -> None:
     ]
     table(f"Dataset {summary.name}", ["", ""], rows)
     _tell_refused(summary.refused)
+    if summary.alike:
+        _tell_alike(summary.alike)
     if 0 in summary.folds:
         say("Hard folds need at least three groups; with fewer, run with --set splits=[easy].")
     say(f"Next: {_next(summary, chosen)}")
@@ -196,6 +213,14 @@ def _next(summary: IngestSummary, chosen: Choice) -> str:
 
 NEXT_PRESET = "images-cpu"
 """The preset for a user's own data on any machine."""
+
+
+def _tell_alike(pairs: Sequence[Pair]) -> None:
+    say("The same pixels twice, each pair in one group: it stays in one fold, but counts double.")
+    for pair in pairs[:REFUSED_SHOWN]:
+        say(f"  {pair}")
+    if len(pairs) > REFUSED_SHOWN:
+        say(f"  ... {len(pairs) - REFUSED_SHOWN} more, all in --json")
 
 
 def _tell_refused(refused: Sequence[RefusedItem]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.ingest.frame import (
     AddOption,
+    AllowAlikeOption,
     Choice,
     GroupOption,
     NameOption,
@@ -40,6 +41,7 @@ def slides(  # one per option
     group_by: GroupOption = None,
     add: AddOption = False,
     strict: StrictOption = False,
+    allow_alike: AllowAlikeOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -52,5 +54,5 @@ def slides(  # one per option
 
     reader = SlideFolderReader(path, Role(role), mpp)
     named = name or name_of(path)
-    chosen = Choice(named, 0.0, seed, group_by, add, strict, workspace, as_json)
+    chosen = Choice(named, 0.0, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(reader, chosen)

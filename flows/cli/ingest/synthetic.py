@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.ingest.frame import (
     AddOption,
+    AllowAlikeOption,
     Choice,
     GroupOption,
     HideOption,
@@ -34,6 +35,7 @@ def synthetic(  # one per option
     group_by: GroupOption = None,
     add: AddOption = False,
     strict: StrictOption = False,
+    allow_alike: AllowAlikeOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -44,5 +46,5 @@ def synthetic(  # one per option
     from storage.datasets.synthetic.reader import SyntheticReader
 
     named = name or name_of(path)
-    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
+    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(SyntheticReader(path), chosen)

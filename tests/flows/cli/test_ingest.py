@@ -111,6 +111,28 @@ def test_a_long_list_of_refusals_is_cut(run, folder):
     assert len(json.loads(run("coco", folder, "--json")[1])["refused"]) == 22
 
 
+def test_the_same_pixels_in_two_groups_are_refused_until_a_person_says_they_differ(run, folder, at):
+    Image.open(folder / "a.png").rotate(180).save(folder / "c.png")
+    code, out, _ = run("coco", folder, "--name", "mine", "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["type"], error["exit_code"]) == (3, "DataLeakError", 3)
+    assert "a and c show the same pixels" in error["message"]
+    assert not at.root.exists()
+    code, out, _ = run("coco", folder, "--name", "mine", "--json", "--allow-alike", "c=a")
+    assert (code, json.loads(out)["alike"]) == (0, [])
+
+
+def test_the_same_pixels_in_one_group_are_told(run, folder):
+    Image.open(folder / "a.png").rotate(180).save(folder / "c.png")
+    content = json.loads((folder / "annotations.json").read_text())
+    for image in content["images"]:
+        image["slide"] = "one"
+    (folder / "annotations.json").write_text(json.dumps(content))
+    code, out, _ = run("coco", folder, "--name", "mine")
+    assert code == 0
+    assert "a and c show the same pixels" in out
+
+
 def test_slides_are_added_to_a_dataset(run, folder, tmp_path, at):
     normal = tmp_path / "normal"
     normal.mkdir()
