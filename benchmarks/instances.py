@@ -17,7 +17,7 @@ from skimage.segmentation import random_walker
 from benchmarks.seeded_maps import LARGE, SMALL, draw_map
 from models.instances.find import find_instances, find_seeds
 from models.instances.settings import InstanceSettings
-from models.instances.walker import grow_seeds
+from models.instances.walker import DEVIATION, grow_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,9 @@ def _measure_map(side_px: int, n_cells: int) -> dict[str, float | str]:
     seeds, n_seeds = find_seeds(drawn.inner, drawn.edge, foreground, settings)
     data = drawn.inner - drawn.edge
     labels = np.where(foreground, seeds, -1)
-    whole_s, expected = _seconds(lambda: random_walker(data, labels, settings.beta, mode="bf"))
+    # The library divides beta by the deviation of the array it is given.
+    beta = settings.beta * float(data.std()) / DEVIATION
+    whole_s, expected = _seconds(lambda: random_walker(data, labels, beta, mode="bf"))
     first_s, grown = _seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta))
     walker_s, all_s = [first_s], []
     for _ in range(ROUNDS):

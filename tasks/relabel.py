@@ -35,7 +35,7 @@ class Step:
     merging: MergeSettings
 
 
-@stage(name="relabel", version=3, makes=Kind.LABELS)
+@stage(name="relabel", version=4, makes=Kind.LABELS)
 def relabel(
     work: Work,
     *,

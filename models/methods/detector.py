@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from models.geometry.tiles import Placement
     from models.instances.settings import InstanceSettings
+    from models.prediction.grid import Area
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
     from models.runtime import Runtime
@@ -49,8 +50,8 @@ class Detector:
     instances: InstanceSettings
     runtime: Runtime
 
-    def find(self, source: BlockSource) -> Found:
-        """Return what the detector finds in one region."""
-        maps = predict(self.network, source, self.windows, self.runtime)
+    def find(self, source: BlockSource, area: Area | None = None) -> Found:
+        """Return what the detector finds in one region, or in an area of it, in pixels of that."""
+        maps = predict(self.network, source, self.windows, self.runtime, area)
         maps = np.asarray(maps, np.float32)
         return Found(maps, find_instances(maps[2], maps[1], self.instances))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from models.networks.settings import NetworkSettings
 
 _UNET_STRIDE = 32
+_UNET_BORDER_PX = 192
+"""Measured on trained networks, docs/decisions/0010-exact-seams.md: the receptive field of ResNet-34 is
+wider than this, but what lies further out hardly counts."""
 _DRAWING = threading.Lock()
 """First weights are drawn from the process's one generator: from two threads they would mix."""
 
@@ -39,10 +42,13 @@ def build(settings: NetworkSettings, seed: int) -> Segmenter:
     with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         if settings.family == "tiny_resnet":
-            return Segmenter(TinyResNet(n_channels), settings.head, TinyResNet.stride)
+            resnet = TinyResNet(n_channels)
+            return Segmenter(resnet, settings.head, resnet.stride, resnet.border_px)
         if settings.family == "tiny_dla":
-            return Segmenter(TinyDLA(n_channels), settings.head, TinyDLA.stride)
-        return Segmenter(_unet(settings, n_channels), settings.head, _UNET_STRIDE)
+            dla = TinyDLA(n_channels)
+            return Segmenter(dla, settings.head, dla.stride, dla.border_px)
+        unet = _unet(settings, n_channels)
+        return Segmenter(unet, settings.head, _UNET_STRIDE, _UNET_BORDER_PX)
 
 
 def _unet(settings: NetworkSettings, n_channels: int) -> nn.Module:

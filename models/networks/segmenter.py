@@ -28,16 +28,20 @@ class Segmenter(nn.Module):
         How logits become probabilities: `softmax3` or `sigmoid2`.
     stride : int
         Images are padded to multiples of this and the logits cut back.
+    border_px : int
+        How far from an image's border the body's output shows that nothing lies beyond:
+        convolutions see zeros there. Prediction gives no weight to such pixels of a window.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, body: nn.Module, head: Head, stride: int) -> None:
+    def __init__(self, body: nn.Module, head: Head, stride: int, border_px: int = 0) -> None:
         super().__init__()
         self.body = body
         self.head: Head = head
         self.stride = stride
+        self.border_px = border_px
         # ImageNet's colours in RGB order, what pretrained encoders expect
         self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer(

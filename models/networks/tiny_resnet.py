@@ -22,6 +22,8 @@ class TinyResNet(nn.Module):
 
     stride: int = 16
     """Sides of the input must be multiples of this."""
+    border_px: int = 64
+    """How far from the border zeros around the input change the output."""
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()

@@ -44,6 +44,8 @@ class Frozen(nn.Module):
         self.runtime = runtime
         self.head: Head = network.head if isinstance(network, Segmenter) else "softmax3"
         """How logits become probabilities."""
+        self.border_px = network.border_px if isinstance(network, Segmenter) else 0
+        """How far from an image's border the logits show it."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of RGB images.

@@ -13,60 +13,97 @@ if TYPE_CHECKING:
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
 
+STRIDE_PX = 32
+"""A network repeats its answer for a shifted image only when the shift is a multiple of its total
+stride, 32 for the encoders of smp: windows start at multiples of this, wherever the grid begins."""
+CROSSING_PX = 8
+"""Neighbours cross over in so many pixels, in the middle of their overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of a source, in its pixels."""
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The windows along one side of a region."""
+    """The windows along one side of an area."""
 
     starts: tuple[int, ...]
-    """First pixel of each window; negative where a window begins in the mirrored margin."""
+    """First pixel of each window, a multiple of the stride; negative in the mirrored margin."""
+    side: int
+    """Pixels of each window."""
     taper: NDArray[np.float32]
-    """(window,) weight of each pixel of a window."""
+    """(side,) weight of each pixel of a window."""
     total: NDArray[np.float32]
-    """(length,) summed weights of the windows over each pixel of the region."""
+    """(length,) summed weights of the windows over each pixel of the area."""
 
 
-def lay_windows(length: int, settings: WindowSettings) -> Axis:
-    """Return windows that cover one side of a region with the least overlap.
+def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int = 0) -> Axis:
+    """Return windows of one size that cover one side of an area, as few as the settings allow.
 
-    The side is mirrored by half an overlap at both ends, so that the region's border too is seen
-    by the middle of a window. The last window is moved back to end with the margin.
+    Parameters
+    ----------
+    first, last : int
+        The area along this side, half-open, in pixels of the source.
+    settings : WindowSettings
+        Largest window and smallest overlap.
+    border_px : int
+        How far from its border a window is spoiled, because the network sees nothing beyond. No
+        such pixel counts, except in the outermost windows, which begin by so much outside the area.
+
+    Notes
+    -----
+    Windows are no larger than it takes: an area that fits is seen at once. Where half a window
+    would be overlap, windows grow instead, so that an area costs at most four times its pixels.
     """
-    window, overlap = settings.window_px, settings.overlap_px
-    margin = overlap // 2
-    reach = length + 2 * margin
-    last = max(0, reach - window)
-    starts = [*range(0, last, window - overlap), last]
-    places = tuple(start - margin for start in starts)
-    taper = _taper(window, overlap)
-    total = np.zeros(length, np.float32)
-    for place in places:
-        inside = slice(max(0, place), min(length, place + window))
-        total[inside] += taper[inside.start - place : inside.stop - place]
-    return Axis(places, taper, total)
+    overlap = _up(max(settings.overlap_px, 2 * border_px))
+    margin = _up(overlap // 2)
+    largest = max(settings.window_px, 2 * overlap)
+    begin = (first - margin) // STRIDE_PX * STRIDE_PX
+    reach = last + margin - begin
+    number = max(1, -((overlap - reach) // (largest - overlap)))
+    side = _up(-((-reach - (number - 1) * overlap) // number))
+    starts = tuple(begin + k * (side - overlap) for k in range(number))
+    taper = _taper(side, overlap)
+    total = np.zeros(last - first, np.float32)
+    for start in starts:
+        low, high = max(first, start), min(last, start + side)
+        total[low - first : max(low, high) - first] += taper[low - start : max(low, high) - start]
+    return Axis(starts, side, taper, total)
 
 
-def _taper(window: int, overlap: int) -> NDArray[np.float32]:
+def _up(length: int) -> int:
+    return -(-length // STRIDE_PX) * STRIDE_PX
+
+
+def _taper(side: int, overlap: int) -> NDArray[np.float32]:
     """Return the weights along a window: 0 at its ends, 1 inside, those of two neighbours sum to 1.
 
-    They cross over, as a raised cosine, in the middle half of an overlap: in the outer quarter a
-    window sees too little of the surroundings to have a say.
+    They cross over, as a raised cosine, in the middle of the overlap only: further out a window
+    sees too little of the surroundings to have a say.
     """
-    depth = np.minimum(np.arange(window), np.arange(window)[::-1]) + 0.5
-    rise = np.clip(2 * depth / overlap - 0.5, 0, 1) if overlap else np.ones(window)
+    depth = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
+    rise = np.clip((depth - overlap / 2) / CROSSING_PX + 0.5, 0, 1) if overlap else np.ones(side)
     return np.asarray(np.sin(np.pi / 2 * rise) ** 2, np.float32)
 
 
-def read_mirrored(source: BlockSource, y0: int, x0: int, side_px: int) -> NDArray[np.uint8]:
-    """Return the square (side, side, 3) at a place that may reach beyond the region.
+def read_mirrored(
+    source: BlockSource, y0: int, x0: int, height: int, width: int
+) -> NDArray[np.uint8]:
+    """Return the rectangle (height, width, 3) at a place that may reach beyond the source.
 
-    What lies beyond is the region mirrored at its border pixels, as often as it takes.
+    What lies beyond is the source mirrored at its border pixels, as often as it takes.
     """
-    height, width = source.shape
-    rows, columns = _mirrored(y0, side_px, height), _mirrored(x0, side_px, width)
+    rows, columns = _mirrored(y0, height, source.shape[0]), _mirrored(x0, width, source.shape[1])
     top, left = int(rows.min()), int(columns.min())
     block = source.read(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
-    if block.shape[:2] == (side_px, side_px):
+    if (rows[0], columns[0], *block.shape[:2]) == (top, left, height, width):
         return block
     return block[(rows - top)[:, None], columns - left]
 

@@ -13,9 +13,11 @@ class WindowSettings(Settings):
     """Windows, their overlap and how many run at once."""
 
     window_px: int = Field(default=1024, ge=32, multiple_of=32)
-    """Side of a window (Li, sec. 3: 1024). A multiple of 32, which encoders divide by."""
-    overlap_px: int = Field(default=128, ge=0)
-    """How far neighbouring windows overlap; their weights cross over in it."""
+    """Side of the largest window (Li, sec. 3: 1024). Windows are smaller where that is enough, and
+    grow to twice the overlap where a network needs more overlap than half a window."""
+    overlap_px: int = Field(default=0, ge=0)
+    """How far neighbouring windows overlap at least. Each network also asks for its own: twice the
+    band along a window's border that shows the border (128 for the tiny ones, 384 for `unet`)."""
     batch: int = Field(default=1, ge=1)
     """Windows that run at once; does not change the result."""
 
@@ -24,6 +26,6 @@ class WindowSettings(Settings):
         if self.overlap_px > self.window_px // 2:
             raise ValueError(
                 f"overlap_px is {self.overlap_px}: at most half of window_px ({self.window_px}), "
-                "so that no more than two windows share a row."
+                "else more is looked at twice than once."
             )
         return self

@@ -11,7 +11,7 @@ import torch
 
 from models.networks.segmenter import class_probabilities
 from models.prediction.frozen import Frozen, freeze, threads_of
-from models.prediction.grid import lay_windows, read_mirrored
+from models.prediction.grid import Area, lay_windows, read_mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,12 +31,16 @@ N_CLASSES = 3
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, source: BlockSource, settings: WindowSettings, runtime: Runtime
+    network: nn.Module,
+    source: BlockSource,
+    settings: WindowSettings,
+    runtime: Runtime,
+    area: Area | None = None,
 ) -> NDArray[np.float32]:
     """Return the class probabilities of one region.
 
-    Windows overlap, and their probabilities are averaged with weights that fall towards a window's
-    border. While the network looks at some windows a thread reads the next.
+    Windows overlap so far that no pixel is taken from where a window's border shows, and cross over
+    in between. While the network looks at some windows a thread reads the next.
 
     Parameters
     ----------
@@ -46,9 +50,13 @@ def predict(
     source : BlockSource
         The region.
     settings : WindowSettings
-        Windows and overlap. The batch does not change the result.
+        Largest window, smallest overlap and batch: up to a tolerance (docs/papers.md, reading 10)
+        they do not change the result.
     runtime : Runtime
         Device, precision and threads. A frozen network stays on the device it was frozen for.
+    area : Area, optional
+        The part of the source that is asked for; the network sees what lies around it. Otherwise
+        the whole source, mirrored at its border.
 
     Returns
     -------
@@ -58,13 +66,16 @@ def predict(
     with threads_of(runtime):
         frozen = network if isinstance(network, Frozen) else freeze(network, runtime)
         device = frozen.runtime.device
-        rows, columns = (lay_windows(length, settings) for length in source.shape)
-        summed = torch.zeros((N_CLASSES, *source.shape), device=device)
+        asked = area or Area(0, 0, *source.shape)
+        corner = asked.y0, asked.x0
+        rows = lay_windows(asked.y0, asked.y0 + asked.height, settings, frozen.border_px)
+        columns = lay_windows(asked.x0, asked.x0 + asked.width, settings, frozen.border_px)
+        summed = torch.zeros((N_CLASSES, asked.height, asked.width), device=device)
         taper = torch.from_numpy(rows.taper[:, None] * columns.taper).to(device)
         for places, images in _windows(source, rows, columns, settings):
             found = class_probabilities(frozen(images), frozen.head)
             for (y0, x0), one in zip(places, found, strict=True):
-                _add(summed, one, taper, (y0, x0))
+                _add(summed, one, taper, (y0 - corner[0], x0 - corner[1]))
         total = torch.from_numpy(rows.total[:, None] * columns.total).to(device)
         blended: NDArray[np.float32] = summed.div_(total).cpu().numpy()
     return blended
@@ -73,13 +84,13 @@ def predict(
 def _windows(
     source: BlockSource, rows: Axis, columns: Axis, settings: WindowSettings
 ) -> Iterator[tuple[Sequence[Place], torch.Tensor]]:
-    """Give places and pixels (n, side, side, 3) of the windows, the next ones read meanwhile."""
+    """Give places and pixels (n, y, x, 3) of the windows, the next ones read meanwhile."""
     places = list(product(rows.starts, columns.starts))
     starts = range(0, len(places), settings.batch)
     batches = [places[start : start + settings.batch] for start in starts]
 
     def read(batch: Sequence[Place]) -> torch.Tensor:
-        images = [read_mirrored(source, y0, x0, settings.window_px) for y0, x0 in batch]
+        images = [read_mirrored(source, y0, x0, rows.side, columns.side) for y0, x0 in batch]
         return torch.from_numpy(np.stack(images))
 
     with ThreadPoolExecutor(1, thread_name_prefix="windows") as reader:
@@ -94,7 +105,7 @@ def _windows(
 def _add(
     summed: torch.Tensor, probabilities: torch.Tensor, taper: torch.Tensor, place: Place
 ) -> None:
-    """Add the part of a window that lies on the region, weighted."""
+    """Add the part of a window that lies on the area, weighted."""
     y, x = (
         slice(max(0, start), min(length, start + side))
         for start, length, side in zip(place, summed.shape[1:], taper.shape, strict=True)

@@ -4,7 +4,7 @@ from skimage.segmentation import random_walker
 
 from benchmarks.seeded_maps import LARGE, SMALL, draw_map
 from models.instances import systems, walker
-from models.instances.walker import grow_seeds
+from models.instances.walker import DEVIATION, grow_seeds
 
 
 def seeded(side_px, n_cells, seed=0):
@@ -19,6 +19,8 @@ def seeded(side_px, n_cells, seed=0):
 
 def whole_image_walker(seeds, foreground, data, beta):
     labels = np.where(foreground, seeds, -1)
+    # The library divides beta by the deviation of the array it is given.
+    beta *= data.std(dtype=np.float64) / DEVIATION
     grown = random_walker(data.astype(np.float64), labels, beta=beta, mode="bf")
     # The library numbers the seeds anew, without gaps.
     return np.unique(labels[labels >= 0])[np.maximum(grown, 0)]
@@ -77,6 +79,16 @@ def test_pixels_far_from_every_seed_are_reached_tile_by_tile(monkeypatch):
     assert set(np.unique(grown)) == {4, 9}
     assert (grown[:, :40] == 4).all()
     assert (grown[:, 61:] == 9).all()
+
+
+@pytest.mark.parametrize("rest", [0.0, 1.0])
+def test_where_a_cell_ends_does_not_depend_on_what_else_was_looked_at(rest):
+    # Scikit-image's weights do: they are scaled by the deviation of the whole array.
+    seeds, foreground, data = seeded(256, 25)
+    alone = grow_seeds(seeds, foreground, data, 10)
+    around = [np.pad(one, 200) for one in (seeds, foreground)]
+    wider = grow_seeds(*around, np.pad(data, 200, constant_values=rest), 10)
+    np.testing.assert_array_equal(wider[200:-200, 200:-200], alone)
 
 
 def test_seed_ids_with_gaps_are_kept():

@@ -9,6 +9,7 @@ from torch import nn
 from models.networks.registry import build
 from models.networks.settings import NetworkSettings
 from models.prediction.frozen import freeze
+from models.prediction.grid import Area
 from models.prediction.settings import WindowSettings
 from models.prediction.windows import predict
 from models.runtime import Runtime
@@ -89,6 +90,18 @@ def test_inside_the_region_windows_equal_a_forward_pass_over_the_whole_image():
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "area", [Area(40, 30, 64, 80), Area(0, 0, 10, 170), Area(149, 3, 1, 1), Area(64, 96, 86, 74)]
+)
+def test_an_area_of_a_region_is_as_in_the_whole_region(area):
+    source = ArraySource(picture(150, 170))
+    network = build(NetworkSettings(family="tiny_dla", weights="random"), seed=0)
+    whole = predict(network, source, WINDOWS, FP32)
+    part = predict(network, source, WINDOWS, FP32, area)
+    here = np.s_[:, area.y0 : area.y0 + area.height, area.x0 : area.x0 + area.width]
+    np.testing.assert_allclose(part, whole[here], atol=1e-3)
+
+
 def test_the_border_of_a_region_is_seen_mirrored_and_not_beside_black():
     # Mirroring continues a constant image; zeros around it would change its border.
     image = np.full((100, 100, 3), 200, np.uint8)
@@ -135,7 +148,7 @@ def test_windows_are_read_by_one_other_thread_and_within_the_region():
     predict(Colours(), source, WINDOWS, FP32)
     assert len(source.threads) == 1
     assert threading.get_ident() not in source.threads
-    assert len(source.blocks) == 4 * 3
+    assert len(source.blocks) == 6 * 6
 
 
 def test_an_error_while_reading_reaches_the_caller():
