@@ -83,15 +83,29 @@ def _title(number: int) -> str:
 def _corner(info: RegionInfo, records: CellRecords) -> tuple[int, int]:
     """Return the corner of the crop that holds most cells that nobody drew."""
     found = info.placement.boxes_to_working(records.take(~records.is_human).boxes)
-    middles = (found[:, :2] + found[:, 2:]) / 2
-    step = SIDE_PX // 2
+    return densest(info, (found[:, :2] + found[:, 2:]) / 2, SIDE_PX)
+
+
+def densest(info: RegionInfo, middles: NDArray[np.float64], side_px: int) -> tuple[int, int]:
+    """Return y and x of the piece of a region that holds most of some cells.
+
+    Parameters
+    ----------
+    info
+        The region.
+    middles : (n, 2) float64
+        Of the cells, x and y in working pixels of the region.
+    side_px
+        Side of the piece; pieces are tried half of it apart.
+    """
+    step = side_px // 2
     corners = [
         (y, x)
-        for y in range(0, max(1, info.height - SIDE_PX + 1), step)
-        for x in range(0, max(1, info.width - SIDE_PX + 1), step)
+        for y in range(0, max(1, info.height - side_px + 1), step)
+        for x in range(0, max(1, info.width - side_px + 1), step)
     ]
     inside = [
-        int(((middles >= [x, y]) & (middles < [x + SIDE_PX, y + SIDE_PX])).all(axis=1).sum())
+        int(((middles >= [x, y]) & (middles < [x + side_px, y + side_px])).all(axis=1).sum())
         for y, x in corners
     ]
     return corners[int(np.argmax(inside))]

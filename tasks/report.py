@@ -13,12 +13,15 @@ from tasks.stage import Work, stage
 
 if TYPE_CHECKING:
     from models.metrics.settings import EvaluationSettings
-    from storage.report.model import ArmRow
+    from storage.report.model import ArmRow, Gain
     from tasks.evidence import ArmEvidence
+    from tasks.page import Measured
 
 TABLE = "table.json"
 PAGE = "report.html"
 CONFIG = "config.json"
+GAINS = "gains.json"
+GROUPS = "groups.json"
 ROUNDS = "rounds.png"
 
 
@@ -33,7 +36,7 @@ class ReportInputs:
     arms: tuple[ArmEvidence, ...]
 
 
-@stage(name="report", version=1, makes=Kind.REPORT)
+@stage(name="report", version=2, makes=Kind.REPORT)
 def report(
     work: Work,
     *,
@@ -41,25 +44,44 @@ def report(
     evaluation: EvaluationSettings,
     candidate_floor: float,
     settings: str,
+    command: str = "",
 ) -> Ref:
     """Write table, page and settings of a run.
 
     `settings` is the whole configuration as canonical JSON: it is shown, and kept beside the page.
+    `command` says the same by a preset, where one is near.
     """
     from storage.report.page import build_page
     from storage.report.sheet import contact_sheet
     from tasks.page import Asked, report_data
 
-    rows = [row for arm in inputs.arms for row in _rows(work.at, arm, candidate_floor)]
-    data = report_data(work.at, inputs, rows, Asked(json.loads(settings), evaluation))
+    numbers = measured(work.at, inputs, evaluation, candidate_floor)
+    data = report_data(work.at, inputs, numbers, Asked(json.loads(settings), evaluation, command))
     with draft(work.at, Kind.REPORT) as artefact:
-        table = {"rows": [_public(row) for row in data.rows]}
-        (artefact.path / TABLE).write_text(json.dumps(table, indent=1, allow_nan=False))
+        tables = {
+            TABLE: {"rows": [_public(row) for row in numbers.rows]},
+            GAINS: {"gains": [_with_verdict(gain) for gain in numbers.gains.pooled]},
+            GROUPS: {"rows": numbers.groups},
+        }
+        for name, content in tables.items():
+            (artefact.path / name).write_text(json.dumps(content, indent=1, allow_nan=False))
         (artefact.path / PAGE).write_text(build_page(data), encoding="utf-8")
         if data.crops:
             (artefact.path / ROUNDS).write_bytes(contact_sheet(data.crops))
         (artefact.path / CONFIG).write_text(settings)
         return commit(work.at, Kind.REPORT, artefact)
+
+
+def measured(
+    at: Workspace, inputs: ReportInputs, evaluation: EvaluationSettings, candidate_floor: float
+) -> Measured:
+    """Return the numbers that table and page are made of."""
+    from tasks.breakdown import group_rows
+    from tasks.gains import gains_of
+    from tasks.page import Measured
+
+    rows = tuple(row for arm in inputs.arms for row in _rows(at, arm, candidate_floor))
+    return Measured(rows, gains_of(at, inputs, evaluation), group_rows(at, inputs.arms))
 
 
 def read_table(at: Workspace, ref: Ref) -> list[dict[str, Any]]:
@@ -68,8 +90,24 @@ def read_table(at: Workspace, ref: Ref) -> list[dict[str, Any]]:
     return rows
 
 
+def read_gains(at: Workspace, ref: Ref) -> list[dict[str, Any]]:
+    """Return each arm beside its control; nothing for a report of an older signetflow."""
+    path = opened(at, ref) / GAINS
+    if not path.exists():
+        return []
+    gains: list[dict[str, Any]] = json.loads(path.read_text())["gains"]
+    return gains
+
+
 def _public(row: ArmRow) -> dict[str, Any]:
-    return {name: value for name, value in asdict(row).items() if name != "gain_interval"}
+    return {name: value for name, value in asdict(row).items() if name not in _PAGE_ONLY}
+
+
+def _with_verdict(gain: Gain) -> dict[str, Any]:
+    from storage.report.verdicts import verdict_of
+
+    told = {"gain": gain.difference, "verdict": verdict_of(gain.interval).value}
+    return asdict(gain) | told
 
 
 def _rows(at: Workspace, arm: ArmEvidence, candidate_floor: float) -> list[ArmRow]:
@@ -90,12 +128,14 @@ def _rows(at: Workspace, arm: ArmEvidence, candidate_floor: float) -> list[ArmRo
             n_steps=arm.n_steps,
             label_version=arm.best.labels.digest,
             checkpoint=arm.best.checkpoint.digest,
+            n_slides=result["n_slides"],
             **{name: result[name] for name in _MEASURED},
         )
         for truth, result in sorted(results.items())
     ]
 
 
+_PAGE_ONLY = {"gain_interval", "n_slides"}
 _MEASURED = (
     "instance_recall", "collective_recall", "fps", "fps_basis", "froc", "froc_low", "froc_high",
 )  # fmt: skip

@@ -54,12 +54,39 @@ class ArmRow:
     label_version: str
     checkpoint: str
     gain_interval: tuple[float, float] | None = None
-    """Of FROC over that of the control, by paired resampling of slides; not in ``table.json``."""
+    """Of FROC over that of the control, by paired resampling of slides."""
+    n_slides: int | None = None
+    """Test slides with an annotated cell, over which the intervals were drawn."""
 
     @property
     def group(self) -> tuple[str, int, int, str, str]:
         """Return what rows must share to be compared."""
         return self.mode, self.fold, self.seed, self.model, self.truth
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One arm beside its control, all folds and seeds of a mode together."""
+
+    mode: str
+    model: str
+    truth: str
+    arm: str
+    control: str
+    n_trials: int
+    """Folds times seeds."""
+    froc: float
+    control_froc: float
+    interval: tuple[float, float] | None
+    """Of the difference, by drawing the same slides for both; None where there cannot be one."""
+    n_steps: int
+    """Of all trials."""
+    control_steps: int
+
+    @property
+    def difference(self) -> float:
+        """FROC over that of the control."""
+        return self.froc - self.control_froc
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +110,15 @@ class FrocPlot:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionPlot:
+    """Precision against recall of all arms of one network, where every cell is known."""
+
+    model: str
+    curves: tuple[Curve, ...]
+    """Recall along x, precision along y."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingPlot:
     """Loss and validation of one stage of training."""
 
@@ -94,17 +130,21 @@ class TrainingPlot:
     validation: Curve | None = None
     """FROC against partial labels of validation regions, against the epoch."""
     best_epoch: float | None = None
+    ends: tuple[float, ...] = ()
+    """The last epoch of each round but the last."""
 
 
 @dataclass(frozen=True, slots=True)
-class GrowthPlot:
-    """How the labels of one network grew."""
+class RoundsPlot:
+    """One quantity of one network, round by round."""
 
     model: str
     quantity: str
-    """The unit of the y axis, such as ``cells`` or ``inner pixels``."""
+    """The y axis, such as ``cells that nobody drew``."""
     curves: tuple[Curve, ...]
     """Against the round, one per arm."""
+    band: tuple[float, float] | None = None
+    """Between what the quantity is as it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +168,9 @@ class RoundCard:
     kept: bool
     """Whether this round's network is the one that is evaluated."""
     label_version: str
+    trial: str = ""
+    alarms: tuple[str, ...] = ()
+    """What a person should look at before the labels of this round are used, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +199,66 @@ class CropStory:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPanel:
+    """What one network made of a piece of tissue, in pixels of the crop."""
+
+    title: str
+    hit: Polygons
+    """Detections that found an annotated cell."""
+    missed: Polygons
+    """Annotated cells that nothing found."""
+    false: Polygons
+    """Detections where there is no cell; known only under complete truth and on normal tissue."""
+    unmarked: Polygons
+    """Detections where nobody marked a cell, which may be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One of the worst or best pieces of tissue, as several networks see it."""
+
+    caption: str
+    """Why it is shown, and where it lies."""
+    image: NDArray[np.uint8]
+    """(h, w, 3) RGB."""
+    panels: tuple[FoundPanel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one arm found in one group of regions."""
+
+    recall: float | None
+    """None without an annotated cell."""
+    fps: float | None
+    """False positives per image; None where they cannot be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One slide, organ or site."""
+
+    name: str
+    n_images: int
+    n_truth: int
+    shares: tuple[Share | None, ...]
+    """One per arm; None where an arm was not evaluated there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The figures of one network taken apart, all trials together."""
+
+    model: str
+    mode: str
+    truth: str
+    by: str
+    """``slide``, ``organ`` or ``site``."""
+    arms: tuple[str, ...]
+    rows: tuple[GroupRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A file or record that was not used."""
 
@@ -164,24 +267,60 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What one step did not take."""
+
+    step: str
+    """Such as ``at ingest``."""
+    count: int | None
+    """None where nobody wrote it down."""
+    items: tuple[Refusal, ...] = ()
+    """The first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to type to have the run again."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """How the evaluation counted."""
+
+    iou: float = 0.3
+    fps_points: tuple[float, ...] = (1, 2, 4, 8, 16, 32)
+    confidence: float = 0.95
+    bootstrap: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """All that the page shows."""
 
     title: str
-    command: str
-    """The exact command that makes the run again."""
     created: str
-    """Date of the run, as text."""
-    summary: tuple[str, ...]
-    """What came out, one sentence each; a reader may stop here."""
+    """When the page was made, as text."""
     rows: tuple[ArmRow, ...]
+    gains: tuple[Gain, ...] = ()
+    """Each arm that has a control, under each kind of truth."""
+    commands: tuple[Command, ...] = ()
+    measures: Measures = Measures()
     froc: tuple[FrocPlot, ...] = ()
-    training: tuple[TrainingPlot, ...] = ()
-    growth: tuple[GrowthPlot, ...] = ()
+    precision: tuple[PrecisionPlot, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    examples: tuple[Example, ...] = ()
     rounds: tuple[RoundCard, ...] = ()
+    curves: tuple[RoundsPlot, ...] = ()
+    """Growth, churn and whatever else goes from round to round."""
+    training: tuple[TrainingPlot, ...] = ()
     crops: tuple[CropStory, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    dataset: Mapping[str, str] = field(default_factory=dict)
+    """What is to be known of the dataset to its value."""
+    refused: tuple[Refused, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     """Dotted name to value."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Package or machine to version."""
+    """Package or part of the machine to version."""

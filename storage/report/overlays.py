@@ -13,13 +13,22 @@ import cv2
 import numpy as np
 from markupsafe import Markup, escape
 
+from storage.report.model import CropPanel
+from storage.report.text import visible
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from models.annotations import Polygons
-    from storage.report.model import CropPanel, CropStory
+    from storage.report.model import CropStory, Example, FoundPanel
+
+MOST_OUTLINES = 400
+"""Of one kind in one panel: more could not be told apart, and would make the page large."""
+MOST_POINTS = 40
+"""Of one outline; the longest cells are some forty pixels around."""
+JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +36,19 @@ class Kind:
     """How one kind of outline is drawn."""
 
     name: str
-    """The field of `CropPanel`."""
+    """The field of the panel."""
     text: str
     colour: str
     width: float
     dash: str = ""
     fill_opacity: float = 0.0
+    crossed: bool = False
+    """Whether a cross lies over the cell."""
+
+    @property
+    def short(self) -> str:
+        """Return the text without its explanation."""
+        return self.text.partition(":")[0]
 
 
 KINDS = (
@@ -42,6 +58,14 @@ KINDS = (
     Kind("annotated", "annotated", "#007a3d", 3.0),
 )
 """In the order of drawing: what a person drew lies on top."""
+
+OUTCOMES = (
+    Kind("unmarked", "found, not annotated: may be right", "#3d424d", 1.3, "1.5 2.5"),
+    Kind("false", "false: no cell is there", "#b3261e", 1.9, "", 0.0, crossed=True),
+    Kind("missed", "missed", "#e07800", 2.4, "5 3", 0.25),
+    Kind("hit", "found", "#1450c8", 1.9),
+)
+"""What became of cells in the test part."""
 
 
 def png_uri(image: NDArray[np.uint8]) -> str:
@@ -55,15 +79,24 @@ def png_bytes(image: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def panels_svg(story: CropStory, name: str) -> list[Markup]:
+def jpeg_uri(image: NDArray[np.uint8]) -> str:
+    """Return an RGB image (h, w, 3) as a JPEG data URI: tissue takes a fifth of a PNG's room."""
+    quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), quality)
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+
+
+def panels_svg(story: CropStory | Example, name: str) -> list[Markup]:
     """Return one SVG per panel; the tissue is embedded in the first and reused by the others."""
     height, width = story.image.shape[:2]
-    tissue = f'<image id="{name}" width="{width}" height="{height}" href="{png_uri(story.image)}"/>'
+    uri = jpeg_uri(story.image)
+    tissue = f'<image id="{name}" width="{width}" height="{height}" href="{uri}"/>'
     drawn = []
-    for index, panel in enumerate(story.panels):
+    panels: tuple[CropPanel | FoundPanel, ...] = story.panels
+    for index, panel in enumerate(panels):
         base = tissue if index == 0 else f'<use href="#{name}"/>'
-        paths = "".join(_paths(getattr(panel, kind.name), kind) for kind in KINDS)
-        label = escape(f"{panel.title}: {counts(panel)}. {story.caption}")
+        paths = "".join(_paths(getattr(panel, kind.name), kind) for kind in kinds_of(panel))
+        label = escape(visible(f"{panel.title}: {counts(panel)}. {story.caption}"))
         drawn.append(
             f'<svg class="crop" role="img" aria-label="{label}" viewBox="0 0 {width} {height}">'
             f"{base}{paths}</svg>"
@@ -73,27 +106,55 @@ def panels_svg(story: CropStory, name: str) -> list[Markup]:
 
 def legend_svg(kind: Kind) -> Markup:
     """Return a short piece of the kind's line."""
+    cross = f'<path d="M10 4L18 12M18 4L10 12" {_cross_style(kind)}/>' if kind.crossed else ""
     text = (
         '<svg class="key" aria-hidden="true" viewBox="0 0 28 16">'
-        f'<rect x="3" y="3" width="22" height="10" rx="5" {_style(kind)}/></svg>'
+        f'<rect x="3" y="3" width="22" height="10" rx="5" {_style(kind)}/>{cross}</svg>'
     )
     return Markup(text)  # noqa: S704  # made of constants
 
 
-def counts(panel: CropPanel) -> str:
+def kinds_of(panel: CropPanel | FoundPanel) -> tuple[Kind, ...]:
+    """Return the kinds of outline that a panel has, in the order of drawing."""
+    return KINDS if isinstance(panel, CropPanel) else OUTCOMES
+
+
+def counts(panel: CropPanel | FoundPanel) -> str:
     """Return how many outlines of each kind a panel has, in words."""
-    drawn = [(kind.text, len(getattr(panel, kind.name))) for kind in reversed(KINDS)]
+    kinds = reversed(kinds_of(panel))
+    drawn = [(kind.short, len(getattr(panel, kind.name))) for kind in kinds]
     return ", ".join(f"{number} {text}" for text, number in drawn if number) or "nothing"
 
 
 def _paths(polygons: Polygons, kind: Kind) -> str:
-    rings = [polygons[row] for row in range(len(polygons))]
-    data = "".join(_ring(ring) for ring in rings if len(ring) > 2)
+    rings = [polygons[row] for row in range(min(len(polygons), MOST_OUTLINES))]
+    rings = [_thinned(ring) for ring in rings if len(ring) > 2]
+    data = "".join(_ring(ring) for ring in rings)
     if not data:
         return ""
     # A pale line beneath keeps every colour readable on dark nuclei.
     halo = f'<path d="{data}" class="halo" style="stroke-width:{kind.width + 1.4:g}"/>'
-    return f'{halo}<path d="{data}" {_style(kind)}/>'
+    outline = f'{halo}<path d="{data}" {_style(kind)}/>'
+    if not kind.crossed:
+        return outline
+    crosses = "".join(_cross(ring) for ring in rings)
+    return f'{outline}<path d="{crosses}" {_cross_style(kind)}/>'
+
+
+def _thinned(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ring[:: -(-len(ring) // MOST_POINTS)]
+
+
+def _cross(ring: NDArray[np.float64]) -> str:
+    """Return a cross in the middle of a ring, half as wide and high as its box."""
+    low, high = ring.min(axis=0), ring.max(axis=0)
+    quarter = (high - low) / 4
+    (x0, y0), (x1, y1) = (low + quarter).tolist(), (high - quarter).tolist()
+    return f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}M{x1:.1f} {y0:.1f}L{x0:.1f} {y1:.1f}"
+
+
+def _cross_style(kind: Kind) -> str:
+    return f'fill="none" stroke="{kind.colour}" stroke-width="{kind.width:g}"'
 
 
 def _style(kind: Kind) -> str:

@@ -5,62 +5,51 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from storage.report.model import ARMS, CONTROLS
-from storage.report.overlays import KINDS, counts, legend_svg, panels_svg
-from storage.report.plots import froc_svg, growth_svg, training_svg
+from storage.report.overlays import KINDS, OUTCOMES, counts, legend_svg, panels_svg
+from storage.report.plots import froc_svg, precision_svg, rounds_svg, training_svg
+from storage.report.tables import arm_name, furthest, groups_shown, table_groups, within
+from storage.report.text import figure, listed, number, percent, shown, signed
+from storage.report.verdicts import cautions, overview, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from markupsafe import Markup
 
-    from storage.report.model import ArmRow, CropStory, ReportData
+    from storage.report.model import (
+        ArmRow,
+        CropPanel,
+        CropStory,
+        Example,
+        FoundPanel,
+        Gain,
+        ReportData,
+        RoundCard,
+    )
 
 BASES = {
     "negative_images": "on negative images",
     "complete_images": "on completely annotated images",
     "unmatched_on_partial": "on partly annotated images, where unmarked cells count as errors",
 }
-DASH = "\N{EN DASH}"
 BAR_WIDTH = 120
 """Of the little interval plots, in their own units."""
 
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One arm with its control beside it."""
-
-    row: ArmRow
-    name: str
-    control: ArmRow | None
-    is_control: bool
-
-    @property
-    def gain(self) -> float | None:
-        """FROC over that of the control."""
-        return None if self.control is None else self.row.froc - self.control.froc
-
-    @property
-    def control_name(self) -> str:
-        """Return what people read for the control."""
-        return "" if self.control is None else arm_name(self.control.arm)
-
-
-@dataclass(frozen=True, slots=True)
-class TableGroup:
-    """The arms of one network, fold, seed and kind of truth: what may be compared."""
-
-    title: str
-    rows: tuple[TableRow, ...]
+MOST_PLOTS = {"froc": 12, "precision": 8, "curves": 16, "training": 18}
+MOST_STORIES = 8
+MOST_EXAMPLES = 12
+MOST_CARDS = 200
+MOST_REFUSED = 50
+MOST_BREAKDOWNS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One moment of a crop."""
+    """One moment of a crop, or one network's view of it."""
 
     title: str
     counts: str
@@ -69,90 +58,120 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One crop through the rounds."""
+    """One crop through the rounds, or as several networks see it."""
 
     caption: str
     panels: tuple[Panel, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The rounds of one arm of one network."""
+
+    title: str
+    cards: tuple[RoundCard, ...]
+
+
 def build_page(data: ReportData) -> str:
     """Return the page as HTML: self-contained, readable without colour, with or without light.
 
-    Everything that came from a user, such as file names, is escaped by the template.
+    Everything that came from a user, such as file names, is made visible and escaped by the
+    template. What would make the page large is shown in part, and the page says so.
     """
-    folder = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=shown,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(figure=figure, signed=signed, percent=percent, bar=bar, arm=arm_name)
+    environment.filters.update(
+        figure=figure, signed=signed, percent=percent, bar=bar, arm=arm_name, listed=listed
+    )
     return environment.get_template("template.html").render(
-        data=data,
-        groups=table_groups(data.rows),
-        bases=sorted({BASES.get(row.fps_basis, row.fps_basis) for row in data.rows}),
-        froc=[(one, froc_svg(one, f"froc{i}")) for i, one in enumerate(data.froc)],
-        training=[(one, training_svg(one, f"loss{i}")) for i, one in enumerate(data.training)],
-        growth=[(one, growth_svg(one, f"growth{i}")) for i, one in enumerate(data.growth)],
-        stories=[_story(one, f"crop{i}") for i, one in enumerate(data.crops)],
-        legend=[(kind.text, legend_svg(kind)) for kind in reversed(KINDS)],
-        bar_width=BAR_WIDTH,
+        data=data, bar_width=BAR_WIDTH, **_outcome(data), **_tables(data), **_pictures(data)
     )
 
 
-def table_groups(rows: Sequence[ArmRow]) -> list[TableGroup]:
-    """Return the rows grouped by what may be compared; arms in the order of the method."""
-    keys = list(dict.fromkeys(row.group for row in rows))
-    models = list(dict.fromkeys(row.model for row in rows))
-    groups = []
-    for key in sorted(keys, key=lambda key: (*key[:3], models.index(key[3]), key[4])):
-        mode, fold, seed, model, truth = key
-        arms = {row.arm: row for row in rows if row.group == key}
-        order = [*(arm for arm in ARMS if arm in arms), *(arm for arm in arms if arm not in ARMS)]
-        groups.append(
-            TableGroup(
-                f"{model}, {truth} truth ({mode} folds, fold {fold}, seed {seed})",
-                tuple(_table_row(arms, arm) for arm in order),
-            )
-        )
-    return groups
+def _outcome(data: ReportData) -> dict[str, Any]:
+    """Return what the page says first: what came out, and what to mind."""
+    truth = main_truth(data.rows)
+    gains = [gain for gain in data.gains if gain.truth == truth]
+    statements = [statement(gain, data.measures.confidence) for gain in gains]
+    rows = [row for row in data.rows if row.truth == truth]
+    return {
+        "truth": truth,
+        "statements": statements,
+        "overview": overview(statements) if statements else "",
+        "cautions": cautions(rows, gains),
+        "reach": _reach(gains),
+    }
 
 
-def _table_row(arms: dict[str, ArmRow], arm: str) -> TableRow:
-    control = arms.get(CONTROLS.get(arm, ""))
-    return TableRow(arms[arm], arm_name(arm), control, arm.endswith("_longer"))
+def main_truth(rows: Sequence[ArmRow]) -> str:
+    """Return the truth that is shown first: the complete one where it is known."""
+    return "complete" if any(row.truth == "complete" for row in rows) else "partial"
 
 
-def _story(story: CropStory, name: str) -> Story:
-    drawn = zip(story.panels, panels_svg(story, name), strict=True)
+def _reach(gains: Sequence[Gain]) -> float:
+    """Return how far from zero the little plots of gains must reach."""
+    ends = [abs(end) for gain in gains for end in (*(gain.interval or ()), gain.difference)]
+    return float(math.ceil(20 * max([0.01, *ends]))) / 20
+
+
+def _tables(data: ReportData) -> dict[str, Any]:
+    groups, groups_left_out = within(table_groups(data.rows))
+    chains = _chains(data.rounds[:MOST_CARDS])
+    return {
+        "groups": groups,
+        "groups_left_out": groups_left_out,
+        "bases": sorted({BASES.get(row.fps_basis, row.fps_basis) for row in data.rows}),
+        "points": listed([number(point) for point in data.measures.fps_points]),
+        "breakdowns": [groups_shown(one) for one in data.breakdowns[:MOST_BREAKDOWNS]],
+        "furthest": furthest,
+        "chains": chains,
+        "rounds_left_out": len(data.rounds) - sum(len(chain.cards) for chain in chains),
+        "most_refused": MOST_REFUSED,
+    }
+
+
+def _chains(cards: Sequence[RoundCard]) -> list[Chain]:
+    chains: dict[str, list[RoundCard]] = {}
+    for card in cards:
+        trial = f" ({card.trial})" if card.trial else ""
+        chains.setdefault(f"{arm_name(card.arm)}, {card.model}{trial}", []).append(card)
+    return [Chain(title, tuple(cards)) for title, cards in chains.items()]
+
+
+def _pictures(data: ReportData) -> dict[str, Any]:
+    complete_first = sorted(data.froc, key=lambda plot: plot.truth != "complete")
+    plots = {
+        "froc": (complete_first, froc_svg),
+        "precision": (data.precision, precision_svg),
+        "curves": (data.curves, rounds_svg),
+        "training": (data.training, training_svg),
+    }
+    drawn: dict[str, Any] = {}
+    for name, (every, draw) in plots.items():
+        kept = every[: MOST_PLOTS[name]]
+        drawn[name] = [(one, draw(one, f"{name}{i}")) for i, one in enumerate(kept)]  # type: ignore[operator]  # each with its own
+        drawn[f"{name}_left_out"] = len(every) - len(kept)
+    stories = [_story(one, f"crop{i}") for i, one in enumerate(data.crops[:MOST_STORIES])]
+    examples = [_story(one, f"seen{i}") for i, one in enumerate(data.examples[:MOST_EXAMPLES])]
+    return drawn | {
+        "stories": stories,
+        "examples": examples,
+        "legend": [(kind.text, legend_svg(kind)) for kind in reversed(KINDS)],
+        "outcomes": [(kind.text, legend_svg(kind)) for kind in reversed(OUTCOMES)],
+    }
+
+
+def _story(story: CropStory | Example, name: str) -> Story:
+    panels: tuple[CropPanel | FoundPanel, ...] = story.panels
+    drawn = zip(panels, panels_svg(story, name), strict=True)
     return Story(
         story.caption, tuple(Panel(panel.title, counts(panel), svg) for panel, svg in drawn)
     )
 
 
-def arm_name(arm: str) -> str:
-    """Return what people read for an arm."""
-    return ARMS.get(arm, arm)
-
-
-def figure(value: float | None, digits: int = 3) -> str:
-    """Return a number for people; a dash where there is none."""
-    return DASH if _unknown(value) else f"{value:,.{digits}f}"
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """Return a number with its sign, with a real minus."""
-    return DASH if _unknown(value) else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share as percent."""
-    return DASH if value is None or _unknown(value) else f"{100 * value:.{digits}f} %"
-
-
-def _unknown(value: float | None) -> bool:
-    return value is None or math.isnan(value)
-
-
-def bar(value: float | None) -> float:
-    """Return the place of a share of 1 along a little interval plot."""
-    return round(BAR_WIDTH * min(max(value or 0.0, 0.0), 1.0), 1)
+def bar(value: float | None, low: float = 0.0, high: float = 1.0) -> float:
+    """Return the place of a value along a little interval plot from ``low`` to ``high``."""
+    share = ((value or 0.0) - low) / (high - low)
+    return round(BAR_WIDTH * min(max(share, 0.0), 1.0), 1)

@@ -1,7 +1,7 @@
 """The plots of the page, as SVG that takes its colours from the page's style sheet.
 
-Four hues tell the methods apart for colour-blind readers too; a dashed line is a control that
-trained longer on unchanged labels. Every line carries its name at its end.
+Nothing is told by colour alone: every line carries its name at its end, each method has a mark of
+its own, and a dashed line with hollow marks is a control that trained longer on unchanged labels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from storage.report.model import ARMS
+from storage.report.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from storage.report.model import Curve, FrocPlot, GrowthPlot, TrainingPlot
+    from storage.report.model import Curve, FrocPlot, PrecisionPlot, RoundsPlot, TrainingPlot
 
 INK, MUTED, RULE = "#1d2230", "#596172", "#d9dde5"
 GREY, BLUE, GREEN, RED = "#6a7080", "#0b62a8", "#00735a", "#b03a00"
@@ -41,6 +42,15 @@ ARM_COLOURS = {
     "self_extra": GREEN,
     "cooperative": RED,
 }
+ARM_MARKS = {
+    "supervised": ("o", "\N{BLACK CIRCLE}"),
+    "supervised_longer": ("o", "\N{WHITE CIRCLE}"),
+    "self": ("^", "\N{BLACK UP-POINTING TRIANGLE}"),
+    "self_longer": ("^", "\N{WHITE UP-POINTING TRIANGLE}"),
+    "self_extra": ("s", "\N{BLACK SQUARE}"),
+    "cooperative": ("D", "\N{BLACK DIAMOND}"),
+}
+"""Of each arm, for matplotlib and in its name."""
 OTHER_COLOURS = (BLUE, RED, GREEN, GREY)
 
 STYLE: dict[Any, Any] = {
@@ -61,14 +71,19 @@ STYLE: dict[Any, Any] = {
 }
 
 FPS_RANGE = (0.25, 32.0)
+FPS_POINTS = (1, 2, 4, 8, 16, 32)
 MOST_POINTS = 400
+LONGEST_NAME = 40
+"""Characters of a name inside a plot."""
+MOST_ENDS = 40
+"""Rounds whose ends are marked along a training."""
 LABEL_GAP = 0.062
 """Smallest distance of two line names, as a share of the plot's height."""
 
 
 def froc_svg(plot: FrocPlot, name: str) -> Markup:
     """Return the FROC curves of one network; ``name`` makes its ids unique in the page."""
-    ends = ", ".join(f"{ARMS.get(one.name, one.name)} {_last(one.y):.2f}" for one in plot.curves)
+    ends = ", ".join(f"{arm_text(one.name)} {_last(one.y):.2f}" for one in plot.curves)
     with mpl.rc_context(STYLE):
         figure = _froc_figure(plot.curves)
     return inline(figure, name, f"FROC curves of {plot.model}. Recall at the right end: {ends}.")
@@ -80,42 +95,90 @@ def save_froc(path: Path, curves: Sequence[Curve]) -> None:
         _froc_figure(curves).savefig(path, dpi=160, metadata=_no_date(path.suffix.lower()))
 
 
+def precision_svg(plot: PrecisionPlot, name: str) -> Markup:
+    """Return precision against recall of one network's arms."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.8, 3.9), layout="constrained")
+        axes = figure.subplots()
+        for index, one in enumerate(plot.curves):
+            axes.plot(*thinned(one.x, one.y), **_look(one.name, index) | {"marker": ""})
+            axes.plot(one.x[-1:], one.y[-1:], **_look(one.name, index))
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("recall")
+        axes.set_ylabel("precision")
+        axes.grid(visible=True, axis="x", lw=0.6)
+        _plain(axes)
+        _name_lines(axes, plot.curves, [_last(one.y) for one in plot.curves])
+    ends = ", ".join(
+        f"{arm_text(one.name)} {_last(one.y):.2f} at recall {_last(one.x):.2f}"
+        for one in plot.curves
+    )
+    return inline(figure, name, f"Precision of {plot.model} against recall, at the end: {ends}.")
+
+
+def thinned(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a line with no more points than can be seen, its first and last among them."""
+    kept = np.unique(np.linspace(0, max(len(x) - 1, 0), MOST_POINTS).round().astype(int))
+    return (x[kept], y[kept]) if len(x) else (x, y)
+
+
 def training_svg(plot: TrainingPlot, name: str) -> Markup:
-    """Return loss and validation of one stage, one above the other over the same epochs."""
+    """Return loss and validation of one arm, one above the other over the same epochs."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.1), layout="constrained")
         rows = 1 if plot.validation is None else 2
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-        axes[0].plot(plot.loss.x, plot.loss.y, color=GREY, lw=1.6)
+        axes[0].plot(*thinned(plot.loss.x, plot.loss.y), color=GREY, lw=1.6)
         axes[0].set_ylabel("loss")
         if plot.validation is not None:
             _validation(axes[1], plot.validation, plot.best_epoch)
         axes[-1].set_xlabel("epoch")
         axes[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for one in axes:
+            for end in plot.ends[:MOST_ENDS]:
+                one.axvline(end + 0.5, color=MUTED, lw=0.8, ls=(0, (1, 3)))
             _plain(one)
-    stage = ARMS.get(plot.stage, plot.stage)
-    text = f"Training of {plot.model}, {stage}. Loss ends at {_last(plot.loss.y):.3f}"
+    text = (
+        f"Training of {plot.model}, {arm_text(plot.stage)}. Loss ends at {_last(plot.loss.y):.3f}"
+    )
     if plot.validation is not None:
         text += f", validation at {_last(plot.validation.y):.3f}"
     return inline(figure, name, f"{text}.")
 
 
-def growth_svg(plot: GrowthPlot, name: str) -> Markup:
-    """Return how the labels of one network grew, against the round."""
+def rounds_svg(plot: RoundsPlot, name: str) -> Markup:
+    """Return one quantity of one network against the round."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.8, 3.3), layout="constrained")
+        figure = Figure(figsize=(5.8, 3.1), layout="constrained")
         axes = figure.subplots()
+        if plot.band is not None:
+            axes.axhspan(*plot.band, facecolor=RULE, alpha=0.45, lw=0)
         for index, one in enumerate(plot.curves):
-            axes.plot(one.x, one.y, **_look(one.name, index), marker="o", ms=4)
+            axes.plot(*thinned(one.x, one.y), **_look(one.name, index))
+        rounds = np.concatenate([one.x for one in plot.curves])
+        axes.set_xlim(rounds.min() - 0.15, rounds.max() + 0.15)
         axes.set_xlabel("round")
-        axes.set_ylabel(plot.quantity)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_ylabel(_short_name(plot.quantity))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_ylim(bottom=0)
         _plain(axes)
-        _name_lines(axes, plot.curves)
-    ends = ", ".join(f"{ARMS.get(one.name, one.name)} {_last(one.y):,.0f}" for one in plot.curves)
-    return inline(figure, name, f"Labels of {plot.model} in {plot.quantity}, at the end: {ends}.")
+        _name_lines(axes, plot.curves, [_last(one.y) for one in plot.curves])
+    ends = ", ".join(f"{arm_text(one.name)} {_short(_last(one.y))}" for one in plot.curves)
+    return inline(
+        figure, name, f"{plot.model}, {plot.quantity} against the round, at the end: {ends}."
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def arm_text(arm: str) -> str:
+    """Return what people read for an arm or any other line."""
+    return ARMS.get(arm, arm)
 
 
 def inline(figure: Figure, name: str, description: str) -> Markup:
@@ -134,7 +197,7 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
     text = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = text.replace("xlink:href", "href")
     box = re.search(r'viewBox="[^"]*"', text)
-    label = f'role="img" aria-label="{escape(description)}"'
+    label = f'role="img" aria-label="{escape(visible(description))}"'
     opening = f'<svg class="plot" {label} {box[0] if box else ""}>'
     text = re.sub(r"<svg[^>]*>", lambda _: opening, text, count=1)
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
@@ -152,7 +215,10 @@ def _froc_figure(curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(5.8, 3.9), layout="constrained")
     axes = figure.subplots()
     for index, one in enumerate(curves):
-        axes.step(*_within(one.x, one.y), where="post", **_look(one.name, index))
+        x, y = _within(one.x, one.y)
+        axes.step(x, y, where="post", **_look(one.name, index) | {"marker": ""})
+        heights = y[np.searchsorted(x, FPS_POINTS, side="right") - 1]
+        axes.plot(FPS_POINTS, heights, **_look(one.name, index) | {"ls": ""}, clip_on=False)
     axes.set_xscale("log", base=2)
     axes.set_xlim(*FPS_RANGE)
     axes.set_ylim(0, 1)
@@ -162,7 +228,7 @@ def _froc_figure(curves: Sequence[Curve]) -> Figure:
     axes.set_ylabel("recall")
     axes.grid(visible=True, axis="x", lw=0.6)
     _plain(axes)
-    _name_lines(axes, curves)
+    _name_lines(axes, curves, [_last(_within(one.x, one.y)[1]) for one in curves])
     return figure
 
 
@@ -190,8 +256,13 @@ def _validation(axes: Axes, validation: Curve, best_epoch: float | None) -> None
 
 
 def _look(name: str, index: int) -> dict[str, Any]:
+    """Return colour, line and mark of an arm or of any other line."""
     colour = ARM_COLOURS.get(name, OTHER_COLOURS[index % len(OTHER_COLOURS)])
-    return {"color": colour, "lw": 1.8, "ls": (0, (4, 2)) if name.endswith("_longer") else "-"}
+    control = name.endswith("_longer")
+    return {
+        "color": colour, "lw": 1.8, "ls": (0, (4, 2)) if control else "-", "ms": 5,
+        "marker": ARM_MARKS.get(name, ("o", ""))[0], "mfc": "none" if control else colour,
+    }  # fmt: skip
 
 
 def _plain(axes: Axes) -> None:
@@ -199,23 +270,31 @@ def _plain(axes: Axes) -> None:
     axes.tick_params(length=0, pad=6)
 
 
-def _name_lines(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Write each line's name beside its right end, apart from each other."""
+def _short_name(name: str) -> str:
+    """Return a name that leaves room for the plot."""
+    shown = visible(name)
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _name_lines(axes: Axes, curves: Sequence[Curve], ends: Sequence[float]) -> None:
+    """Write each line's mark and name beside its right end, apart from each other."""
     low, high = axes.get_ylim()
-    limit = axes.get_xlim()[1]
-    is_froc = limit == FPS_RANGE[1]
-    ends = [_last(_within(one.x, one.y)[1] if is_froc else one.y) for one in curves]
-    places = spread([(end - low) / (high - low) for end in ends], LABEL_GAP)
+    places = spread([(end - low) / (high - low) for end in ends], LABEL_GAP, lowest=0.02)
     for index, (one, place) in enumerate(zip(curves, places, strict=True)):
+        mark = ARM_MARKS.get(one.name, ("", ""))[1]
+        found = "" if len(one.x) else " (found nothing)"
+        text = f"{mark} {_short_name(arm_text(one.name))}{found}".strip()
         axes.annotate(
-            ARMS.get(one.name, one.name), (1, place), xycoords="axes fraction", xytext=(6, 0),
-            textcoords="offset points", va="center", color=_look(one.name, index)["color"],
-            fontsize=9.5,
+            text, (1, place), xycoords="axes fraction", xytext=(12, 0), textcoords="offset points",
+            va="center", color=_look(one.name, index)["color"], fontsize=9.5,
         )  # fmt: skip
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return places in the same order, moved apart to at least ``gap`` and as little as needed."""
+def spread(places: Sequence[float], gap: float, lowest: float = -np.inf) -> list[float]:
+    """Return places in the same order, moved apart to at least ``gap`` and as little as needed.
+
+    None is below ``lowest``.
+    """
     order = np.argsort(places, kind="stable")
     # Subtracting the ranks turns "at least a gap apart" into "rising"; the closest rising
     # sequence is the isotonic regression, found by pooling neighbours that fall.
@@ -225,7 +304,7 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
             last = pools.pop()
             pools[-1] += last
-    flat = [float(np.mean(pool)) for pool in pools for _ in pool]
+    flat = [max(float(np.mean(pool)), lowest) for pool in pools for _ in pool]
     moved = [0.0] * len(flat)
     for rank, index in enumerate(order):
         moved[index] = flat[rank] + rank * gap

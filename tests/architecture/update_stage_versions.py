@@ -27,6 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("flows", "tasks", "storage", "models")
+DATA = {".html", ".css"}
 RECORD = Path(__file__).with_name("stage_versions.json")
 
 
@@ -70,7 +71,7 @@ def closure(module: str) -> list[Path]:
             found.add(path)
             waiting += imported(path)
     # A template decides what a stage writes as much as the code beside it.
-    data = {one for path in found for one in path.parent.glob("*.html")}
+    data = {one for path in found for one in path.parent.iterdir() if one.suffix in DATA}
     return sorted(found | data)
 
 

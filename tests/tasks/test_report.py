@@ -1,12 +1,24 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from models.errors import IntegrityError
-from storage.checkpoints import load_card
+from storage.checkpoints import load_card, save_card
 from storage.layout import Kind
-from tasks.page import report_data
-from tasks.report import CONFIG, PAGE, TABLE, ReportInputs, _rows, read_table
+from tasks.page import Asked, _cards, _follows, report_data
+from tasks.report import (
+    CONFIG,
+    GAINS,
+    GROUPS,
+    PAGE,
+    TABLE,
+    ReportInputs,
+    _rows,
+    measured,
+    read_gains,
+    read_table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,16 +28,16 @@ def folder(conducted):
 
 @pytest.fixture(scope="module")
 def data(conducted):
-    from tasks.page import Asked
-
-    ground, floor = conducted.ground, conducted.ground.config.instances.candidate_floor
-    rows = [row for arm in conducted.inputs.arms for row in _rows(ground.at, arm, floor)]
-    asked = Asked(ground.config.model_dump(mode="json"), ground.config.evaluation)
-    return report_data(ground.at, conducted.inputs, rows, asked)
+    ground, config = conducted.ground, conducted.ground.config
+    floor = config.instances.candidate_floor
+    numbers = measured(ground.at, conducted.inputs, config.evaluation, floor)
+    asked = Asked(config.model_dump(mode="json"), config.evaluation, "signetflow run tiny")
+    return report_data(ground.at, conducted.inputs, numbers, asked)
 
 
 def test_a_report_is_a_table_a_page_and_the_settings(folder, conducted):
-    assert {path.name for path in folder.iterdir()} >= {TABLE, PAGE, CONFIG, "MANIFEST.json"}
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {TABLE, GAINS, GROUPS, PAGE, CONFIG, "MANIFEST.json"}
     assert json.loads((folder / CONFIG).read_text()) == conducted.ground.config.model_dump(
         mode="json"
     )
@@ -72,10 +84,31 @@ def test_the_page_needs_nothing_from_elsewhere(folder):
         assert arm in page
 
 
+def test_gains_lie_beside_the_table_for_programs(conducted):
+    gains = read_gains(conducted.ground.at, conducted.report)
+    assert len(gains) == 12  # three arms of two networks, under two truths
+    for one in gains:
+        assert one["gain"] == pytest.approx(one["froc"] - one["control_froc"])
+        assert one["verdict"] in {"gain shown", "no gain shown", "worse than its control"}
+
+
+def test_a_report_of_an_older_signetflow_has_no_gains_to_read(conducted, tmp_path):
+    from storage.artefacts import commit, draft
+
+    at = conducted.ground.at
+    with draft(at, Kind.REPORT) as artefact:
+        (artefact.path / TABLE).write_text('{"rows": []}')
+        assert read_gains(at, commit(at, Kind.REPORT, artefact)) == []
+
+
 def test_every_arm_that_has_a_control_is_compared_with_it(data):
-    told = " ".join(data.summary)
-    assert len(data.summary) == 6  # self, cooperative and self_extra of two networks
-    assert told.count("its control") == 6
+    compared = {(gain.model, gain.truth, gain.arm) for gain in data.gains}
+    assert compared == {
+        (model, truth, arm)
+        for model in "ab"
+        for truth in ("complete", "partial")
+        for arm in ("self", "self_extra", "cooperative")
+    }
     gains = {(row.arm, row.truth) for row in data.rows if row.gain_interval is not None}
     assert gains >= {("self", "complete"), ("cooperative", "partial")}
 
@@ -85,16 +118,45 @@ def test_curves_rounds_and_growth_are_those_of_the_cards(data, conducted):
     assert {(plot.model, plot.truth) for plot in data.froc} == {
         (model, truth) for model in "ab" for truth in ("complete", "partial")
     }
+    assert {plot.model for plot in data.precision} == {"a", "b"}
     assert len(data.training) == len(conducted.inputs.arms)
-    cards = [
-        load_card(at, one.verdict) for arm in conducted.inputs.arms for one in arm.rounds
-        if one.verdict
-    ]  # fmt: skip
-    assert len(data.rounds) == len(cards)
+    cards = [load_card(at, one) for arm in conducted.inputs.arms for one in arm.verdicts]
     assert [card.n_cells for card in data.rounds] == [
         card["n_pseudo"] + card["n_human"] for card in cards
     ]
-    assert {card.label_version for card in data.rounds} == {card["after"] for card in cards}
+    assert [card.label_version for card in data.rounds] == [card["after"] for card in cards]
+
+
+def test_the_round_that_only_ended_the_rounds_is_told_with_its_reason(conducted):
+    at, inputs = conducted.ground.at, conducted.inputs
+    arm = next(one for one in inputs.arms if one.arm == "self")
+    card = load_card(at, arm.verdicts[0]) | {
+        "round": 9, "goes_on": False, "reason": "labels changed by 0.1% only", "alarms": ["Look."],
+    }  # fmt: skip
+    ended = replace(arm, verdicts=(*arm.verdicts, save_card(at, card)))
+    told = _cards(at, ended, inputs.arms)
+    assert [one.round for one in told][-1] == 9
+    assert (told[-1].kept, told[-1].validation, told[-1].alarms) == (False, None, ("Look.",))
+    assert told[-1].decision == (
+        "Labels changed by 0.1% only. The rounds stop: nothing was trained on these labels."
+    )
+    assert told[0].decision.endswith("Training goes on.")
+    assert told[0].alarms == ()
+
+
+def test_a_network_that_trains_for_its_partner_says_so():
+    assert _follows(False, trained=True) == "Training goes on, for the other network's sake."
+
+
+def test_the_page_says_how_to_have_the_run_again(data, conducted):
+    texts = [command.text for command in data.commands]
+    assert texts == ["signetflow run config.json", "signetflow run tiny"]
+    assert conducted.inputs.dataset.digest[:8] in data.commands[0].note
+
+
+def test_the_page_says_how_the_evaluation_counted(data):
+    assert data.measures.bootstrap == 50
+    assert data.measures.fps_points == (1, 2, 4, 8, 16, 32)
 
 
 def test_the_page_tells_versions_and_all_settings(data):

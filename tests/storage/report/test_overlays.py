@@ -1,12 +1,21 @@
 import base64
+import re
 
 import cv2
 import numpy as np
 import pytest
 
 from models.annotations import Polygons
-from storage.report.model import CropPanel, CropStory
-from storage.report.overlays import counts, draw, panels_svg, png_uri
+from storage.report.model import CropPanel, CropStory, Example, FoundPanel
+from storage.report.overlays import (
+    MOST_OUTLINES,
+    MOST_POINTS,
+    counts,
+    draw,
+    jpeg_uri,
+    panels_svg,
+    png_bytes,
+)
 
 SQUARE = np.array([[4.0, 4], [16, 4], [16, 16], [4, 16]])
 NONE = Polygons.none(0)
@@ -22,11 +31,20 @@ def white():
     return np.full((24, 20, 3), 255, np.uint8)
 
 
-def test_a_picture_survives_its_way_into_the_page():
+def decoded(code):
+    return np.asarray(cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR))[:, :, ::-1]
+
+
+def test_a_picture_survives_its_way_into_a_file():
     image = np.random.default_rng(0).integers(0, 255, (24, 20, 3), np.uint8)
-    code = base64.b64decode(png_uri(image).removeprefix("data:image/png;base64,"))
-    again = cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(np.asarray(again)[:, :, ::-1], image)
+    assert np.array_equal(decoded(png_bytes(image)), image)
+
+
+def test_tissue_in_the_page_looks_as_it_did():
+    image = np.full((24, 20, 3), (220, 150, 200), np.uint8)
+    image[8:16, 5:12] = (90, 60, 140)
+    code = base64.b64decode(jpeg_uri(image).removeprefix("data:image/jpeg;base64,"))
+    assert np.abs(decoded(code).astype(int) - image).mean() < 6
 
 
 def test_the_tissue_is_embedded_once_for_all_rounds():
@@ -65,3 +83,37 @@ def test_a_drawn_picture_changes_along_the_outline_only(kind):
     assert changed[9:16].any()
     assert not changed[22:38, 22:38].any()
     assert not changed[60:].any()
+
+
+def found(**kinds):
+    known = {"hit": NONE, "missed": NONE, "false": NONE, "unmarked": NONE}
+    made = {name: Polygons.of_rings(rings) for name, rings in kinds.items()}
+    return FoundPanel("cooperative, net", **(known | made))
+
+
+def test_hits_misses_and_false_cells_differ_without_colour():
+    looks = set()
+    for kind in ("hit", "missed", "false", "unmarked"):
+        svg = panels_svg(Example("s", white(), (found(**{kind: [SQUARE]}),)), "seen0")[0]
+        looks.add(re.sub(r"#[0-9a-f]{6}", "", svg.split("/>", 1)[1]))
+    assert len(looks) == 4
+
+
+def test_a_cross_lies_in_the_middle_of_a_false_cell():
+    svg = panels_svg(Example("s", white(), (found(false=[SQUARE]),)), "seen0")[0]
+    assert "M7.0 7.0L13.0 13.0M13.0 7.0L7.0 13.0" in svg
+
+
+def test_what_was_found_and_missed_is_said_in_words():
+    assert counts(found(hit=[SQUARE, SQUARE], missed=[SQUARE])) == "2 found, 1 missed"
+    assert counts(found(unmarked=[SQUARE])) == "1 found, not annotated"
+
+
+def test_a_crowd_of_outlines_is_drawn_in_part_and_counted_in_full():
+    circle = np.stack([np.cos(np.arange(500.0)), np.sin(np.arange(500.0))], axis=1) * 5 + 10
+    crowd = found(false=[circle] * 3000)
+    svg = panels_svg(Example("s", white(), (crowd,)), "seen0")[0]
+    drawn = next(part for part in svg.split("<path ")[1:] if "halo" in part)
+    assert drawn.count("Z") == MOST_OUTLINES
+    assert drawn.split("Z")[0].count(",") <= MOST_POINTS
+    assert "3000 false" in svg

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.report.model import Curve, FrocPlot, TrainingPlot
-from storage.report.plots import VARIABLES, froc_svg, save_froc, spread, training_svg
+from storage.report.model import ARMS, Curve, FrocPlot, PrecisionPlot, RoundsPlot, TrainingPlot
+from storage.report.plots import (
+    MOST_POINTS,
+    VARIABLES,
+    froc_svg,
+    precision_svg,
+    rounds_svg,
+    save_froc,
+    spread,
+    thinned,
+    training_svg,
+)
 
 
 def curve(name="self"):
@@ -69,3 +79,44 @@ def test_names_are_moved_apart_and_keep_their_order(places, gap):
 def test_names_that_are_apart_stay_where_they_are():
     assert spread([0.9, 0.1, 0.5], 0.1) == pytest.approx([0.9, 0.1, 0.5])
     assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+
+
+def test_names_never_sink_below_the_plot():
+    assert min(spread([0.0] * 6, 0.06, lowest=0.02)) == pytest.approx(0.02)
+
+
+def test_each_arm_has_a_mark_of_its_own_and_a_control_a_hollow_one():
+    text = re.sub(r"<[^>]+>", " ", froc_svg(froc(*ARMS), "a"))
+    marks = [line.strip()[0] for line in text.splitlines() if any(n in line for n in ARMS.values())]
+    assert len(set(marks)) == len(ARMS)
+
+
+def test_precision_is_drawn_over_recall_with_its_end_in_words():
+    line = Curve("self", np.linspace(0, 0.6, 2000), np.linspace(1, 0.4, 2000))
+    svg = precision_svg(PrecisionPlot("net", (line,)), "a")
+    assert "self-training 0.40 at recall 0.60" in svg
+    assert len(svg) < 60_000
+
+
+def test_an_arm_that_found_nothing_says_so():
+    nothing = Curve("self", np.zeros(0), np.zeros(0))
+    assert "(found nothing)" in precision_svg(PrecisionPlot("net", (nothing,)), "a")
+
+
+def test_a_line_keeps_its_ends_and_no_more_points_than_can_be_seen():
+    x = np.arange(10_000.0)
+    short, same = thinned(x, x)
+    assert len(short) == MOST_POINTS
+    assert (short[0], short[-1]) == (0, 9999)
+    assert np.array_equal(short, same)
+    assert [len(one) for one in thinned(x[:7], x[:7])] == [7, 7]
+    assert [len(one) for one in thinned(x[:0], x[:0])] == [0, 0]
+
+
+def test_rounds_are_whole_numbers_even_when_there_is_one():
+    one = Curve("self", np.array([1.0]), np.array([0.25]))
+    svg = rounds_svg(RoundsPlot("net", "area per cell", (one,), (0.7, 1.2)), "a")
+    texts = re.findall(r">\s*([\d.]+)\s*</text>", svg)
+    assert "1" in texts
+    assert not [text for text in texts if text.startswith("0.9")]
+    assert "self-training 0.25" in svg
