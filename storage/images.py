@@ -1,47 +1,88 @@
-"""Region images: png, jpeg and bmp files, decoded in a child with limits on memory and time."""
+"""Image and slide files, decoded in a child with limits on memory and time."""
 
 from __future__ import annotations
 
-import json
-import select
-import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+import stat
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from PIL import Image
 
-from models.errors import ImageError
-from storage import decoder
+from models.errors import ImageError, SlideError
+from storage.decoder_process import DecoderProcess
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from models.geometry.tiles import Window
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
-MEMORY_LIMIT_MB = 2048
+SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff"})
+MEMORY_LIMIT_MB = 1280
 TIMEOUT_S = 60.0
-_CHUNK_BYTES = 1 << 20
+PIXELS_PER_S = 10_000_000
+"""Large windows of slides have more time."""
+SPARE_BYTES = 64 << 20
+"""Of what a file may hold besides pixels: profiles, labels, other levels of small slides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an image or slide file is, after a look at its pixels."""
+
+    width: int
+    """Of level 0, in pixels."""
+    height: int
+    mpp: float | None
+    """Micrometres per level-0 pixel; None for images that do not say it."""
+    level_sizes: tuple[tuple[int, int], ...]
+    """Width and height of each level of a slide; empty for an image."""
+    overview: NDArray[np.uint8] | None = field(default=None, compare=False)
+    """(h, w, 3) RGB of the whole, where it was asked for and can be had quickly."""
+
+    @property
+    def is_slide(self) -> bool:
+        """Return whether the file is read in parts, and most of it may be glass."""
+        return bool(self.level_sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window of a slide that is wanted."""
+
+    window: Window
+    """In level-0 pixels; it may reach beyond the slide."""
+    downsample: float
+    shape: tuple[int, int]
+    """Height and width of the result."""
+    mpp: float | None
+    """As the slide was opened."""
+    n_px: int
+    """How many pixels must be decoded, about: more take more time."""
+
+
+class OutOfMemoryError(ImageError):
+    """A file needs more memory than its decoder has; one that has more may read it."""
 
 
 class ImageDecoder:
-    """One child process that decodes many files; it is started when needed.
+    """One child process that reads many files; it is started when needed.
 
     Parameters
     ----------
     memory_limit_mb : int
-        Of the child's address space; the interpreter itself takes about 100.
+        Of the child; the interpreter itself takes 10, what reads slides another 80.
     timeout_s : float
-        For each file.
+        For each file, or window of a slide.
     """
 
     def __init__(
         self, memory_limit_mb: int = MEMORY_LIMIT_MB, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self._limit_mb = memory_limit_mb
+        self._process = DecoderProcess(memory_limit_mb)
         self._timeout_s = timeout_s
-        self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -51,14 +92,10 @@ class ImageDecoder:
 
     def close(self) -> None:
         """End the child."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        child.communicate()
+        self._process.end()
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
-        """Return the pixels of a file, (h, w, 3) RGB.
+        """Return the pixels of an image, (h, w, 3) RGB.
 
         Raises
         ------
@@ -66,82 +103,149 @@ class ImageDecoder:
             If it is missing, damaged, of another kind, too large for the limits, or cannot be
             shown faithfully as 8-bit RGB.
         """
-        if not path.is_file():
-            raise ImageError(f"{path}: there is no such file.")
-        child = self._started()
-        deadline = time.monotonic() + self._timeout_s
-        request = json.dumps({"path": str(path.absolute())}) + "\n"
-        try:
-            _pipe(child.stdin).write(request.encode())
-            _pipe(child.stdin).flush()
-        except OSError as error:
-            self.close()
-            raise self._died(path) from error
-        header = json.loads(self._line(child, path, deadline))
-        if "error" in header:
-            raise ImageError(f"{path}: {header['error']}")
-        height, width = int(header["height"]), int(header["width"])
-        pixels = self._bytes(child, path, (height * width * 3, deadline))
-        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
-            self.close()
-            script = str(Path(decoder.__file__).absolute())
-            # Isolated: neither the environment nor the working directory may change what it runs.
-            self._child = subprocess.Popen(  # noqa: S603  # our own interpreter and script
-                [sys.executable, "-I", script, str(self._limit_mb * 2**20)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-            )
-        return self._child
-
-    def _line(self, child: subprocess.Popen[bytes], path: Path, deadline: float) -> bytes:
-        line = b""
-        while not line.endswith(b"\n"):
-            line += self._some(child, path, (1, deadline))
-        return line
-
-    def _bytes(
-        self, child: subprocess.Popen[bytes], path: Path, wanted: tuple[int, float]
-    ) -> bytearray:
-        n_bytes, deadline = wanted
-        found = bytearray()
-        while len(found) < n_bytes:
-            missing = min(_CHUNK_BYTES, n_bytes - len(found))
-            found += self._some(child, path, (missing, deadline))
-        return found
-
-    def _some(self, child: subprocess.Popen[bytes], path: Path, wanted: tuple[int, float]) -> bytes:
-        """Return at least one byte of the answer, in time."""
-        n_bytes, deadline = wanted
-        stdout = _pipe(child.stdout)
-        ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            self.close()
+        found, pixels = self.opened(path)
+        if pixels is None:
             raise ImageError(
-                f"{path}: decoding took more than {self._timeout_s:g} s and was stopped. "
-                f"The file is damaged or far too large."
+                f"{path}: {found.width} x {found.height} px in levels, expected one picture."
             )
-        some: bytes = stdout.read(n_bytes)
-        if not some:
-            self.close()
-            raise self._died(path)
-        return some
+        return pixels
 
-    def _died(self, path: Path) -> ImageError:
-        return ImageError(
-            f"{path}: the decoder died on it; {self._limit_mb} MiB were allowed. "
-            f"The file is damaged or far too large."
+    def opened(
+        self, path: Path, mpp: float | None = None
+    ) -> tuple[Measured, NDArray[np.uint8] | None]:
+        """Return what a file is, and the pixels (h, w, 3) of one that is no slide.
+
+        Raises
+        ------
+        ImageError
+            As `measure`.
+        """
+        return self._asked(path, {"want": "pixels", "mpp": mpp})
+
+    def measure(
+        self,
+        path: Path,
+        mpp: float | None = None,
+        *,
+        tissue: bool = False,
+        overview_px: int | None = None,
+    ) -> Measured:
+        """Return what a file is, after reading all of an image or a little of each level.
+
+        Parameters
+        ----------
+        path : Path
+            An image or slide.
+        mpp : float, optional
+            Micrometres per level-0 pixel, in place of what the file says.
+        tissue : bool
+            Whether a slide without stained tissue is refused; images are not looked at for that.
+        overview_px : int, optional
+            Longest side of the overview, if one is wanted.
+
+        Raises
+        ------
+        ImageError
+            As `decode`. A `SlideError` for slides, also if the pixel size cannot be believed.
+        """
+        asked = {"want": "measure", "mpp": mpp, "tissue": tissue, "overview_px": overview_px}
+        found, overview = self._asked(path, asked)
+        return replace(found, overview=overview)
+
+    def window(self, path: Path, asked: Asked) -> NDArray[np.uint8]:
+        """Return a window of a slide, (h, w, 3) RGB.
+
+        Raises
+        ------
+        SlideError
+            If the file is damaged there.
+        """
+        request = {"want": "window", **asdict(asked)}
+        _, pixels = self._answer(path, request, self._timeout_s + asked.n_px / PIXELS_PER_S)
+        if pixels is None:  # pragma: no cover  # the answer to this is pixels or a refusal
+            raise ImageError(f"{path}: no pixels came back.")
+        return pixels
+
+    def _asked(
+        self, path: Path, asked: dict[str, Any]
+    ) -> tuple[Measured, NDArray[np.uint8] | None]:
+        header, pixels = self._answer(path, asked, self._timeout_s)
+        mpp = asked["mpp"]
+        found = Measured(
+            width=header["width"],
+            height=header["height"],
+            mpp=header["mpp"] if mpp is None else mpp,
+            level_sizes=tuple((width, height) for width, height in header["levels"]),
+        )
+        _require_filled(path, found)
+        return found, pixels
+
+    def _answer(
+        self, path: Path, asked: dict[str, Any], timeout_s: float
+    ) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
+        """Return the line that the child answers, and the pixels if some follow it."""
+        require_file(path)
+        try:
+            header, data = self._process.ask({"path": str(path.absolute()), **asked}, timeout_s)
+        except TimeoutError as error:
+            raise ImageError(
+                f"{path}: decoding took more than {timeout_s:g} s and was stopped. The file is "
+                f"damaged or far too large."
+            ) from error
+        except (EOFError, OSError) as error:
+            raise ImageError(
+                f"{path}: the decoder died on it; {self._process.limit_mb} MiB were allowed. The "
+                f"file is damaged or far too large."
+            ) from error
+        _raise_refusal(path, header)
+        if data is None:
+            return header, None
+        return header, np.frombuffer(data, np.uint8).reshape(*header["shape"], 3)
+
+
+def _raise_refusal(path: Path, header: dict[str, Any]) -> None:
+    if "error" not in header:
+        return
+    message = f"{path}: {header['error']}"
+    if header.get("memory"):
+        raise OutOfMemoryError(message)
+    raise _refusal_of(path, slide=header.get("slide", False))(message)
+
+
+def _refusal_of(path: Path, *, slide: bool = False) -> type[ImageError]:
+    return SlideError if slide or path.suffix.lower() in SLIDE_SUFFIXES else ImageError
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is not a file: waiting for a pipe or a device could take for ever.
+
+    Raises
+    ------
+    ImageError
+        If there is no file, or it cannot be read.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise _refusal_of(path)(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise _refusal_of(path)(f"{path}: cannot be read ({error.strerror}).") from error
+    if not stat.S_ISREG(mode):
+        raise _refusal_of(path)(
+            f"{path}: it is no file but a folder, pipe or device. Leave it out."
         )
 
 
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:  # pragma: no cover  # Popen was given pipes
-        raise RuntimeError("the decoder has no pipe")
-    return stream
+def _require_filled(path: Path, found: Measured) -> None:
+    """Refuse a file that is far larger than its pixels: hashing it could take for ever."""
+    sizes = found.level_sizes or ((found.width, found.height),)
+    most = SPARE_BYTES + 12 * sum(width * height for width, height in sizes)
+    size = path.stat().st_size
+    if size > most:
+        raise ImageError(
+            f"{path}: it has {size} bytes, but {found.width} x {found.height} px take at most "
+            f"{most}. It is damaged or holds something else; save its image anew."
+        )
 
 
 def decode_image(
@@ -156,25 +260,3 @@ def decode_image(
     """
     with ImageDecoder(memory_limit_mb, timeout_s) as one:
         return one.decode(path)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height from the file's header; its pixels may still be damaged.
-
-    Raises
-    ------
-    ImageError
-        If the header is missing or of a kind that cannot be read as 8-bit RGB.
-    """
-    try:
-        with Image.open(path, formats=decoder.FORMATS) as image:
-            # Else Pillow 13.0 decodes a whole PNG, here, to look for EXIF behind its pixels.
-            image.info.setdefault("exif", None)
-            size, reason = image.size, decoder.refusal(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: there is no such file.") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: no readable PNG, JPEG or BMP ({error}).") from error
-    if reason:
-        raise ImageError(f"{path}: {reason}")
-    return size

@@ -39,8 +39,7 @@ class TissueMap:
     """
 
     def __init__(self, slide: Slide) -> None:
-        coarse_px = max(slide.width, slide.height) // OVERVIEW_DOWNSAMPLE
-        image, self._downsample = slide.overview(int(np.clip(coarse_px, *OVERVIEW_PX)))
+        image, self._downsample = slide.overview(overview_px(slide))
         brightest = float(np.percentile(image.max(axis=2), 99))
         if brightest < BRIGHT_FIELD:
             raise SlideError(
@@ -57,6 +56,11 @@ class TissueMap:
         y0, y1, x0, x1 = np.round(edges).astype(int)
         part = self.mask[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
         return float(part.mean()) if part.size else 0.0
+
+
+def overview_px(slide: Slide) -> int:
+    """Return the longest side of the overview on which tissue is looked for."""
+    return int(np.clip(max(slide.width, slide.height) // OVERVIEW_DOWNSAMPLE, *OVERVIEW_PX))
 
 
 def tissue_of(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -2,17 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from models.errors import SlideError
 from models.geometry.tiles import Window
 from storage.blocks import MARGIN_PX, Block, BlockPixels, blocks_of
-from storage.slides import ImageSlide, _Pyramid
+from storage.pyramids import Pyramid
+from storage.slides import ImageSlide
 
 PURPLE = np.array([150, 90, 160], np.uint8)
 
 
-class Painted(_Pyramid):
+class Painted(Pyramid):
     """A slide in memory, white but for some rectangles of tissue."""
 
     def __init__(self, width, height, *tissue, background=245):
@@ -38,8 +38,7 @@ def test_only_blocks_with_tissue_are_looked_at():
 
 
 def test_a_region_image_is_looked_at_everywhere_even_if_it_is_dark(tmp_path):
-    Image.fromarray(np.zeros((600, 700, 3), np.uint8)).save(tmp_path / "dark.png")
-    with ImageSlide(tmp_path / "dark.png", None, None) as slide:
+    with ImageSlide(tmp_path / "dark.png", np.zeros((600, 700, 3), np.uint8), None) as slide:
         assert len(blocks_of(slide, 1.0, core_px=512)) == 4
 
 

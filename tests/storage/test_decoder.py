@@ -21,9 +21,10 @@ LIMIT = 2**31
 def ask(monkeypatch):
     """Run the program in this process, without the limit on this process' memory."""
 
-    def run(*paths, limit=LIMIT):
+    def run(*paths, limit=LIMIT, **request):
         out = io.BytesIO()
-        lines = [json.dumps({"path": str(path)}) + "\n" for path in paths]
+        asked = {"want": "pixels", "mpp": None, "timeout_s": 60, **request}
+        lines = [json.dumps({"path": str(path), **asked}) + "\n" for path in paths]
         monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
         monkeypatch.setattr(sys, "argv", ["decoder", str(limit)])
@@ -39,7 +40,9 @@ def test_pixels_follow_a_line_with_their_size(tmp_path, ask):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     header, _, rest = ask(tmp_path / "a.png").partition(b"\n")
-    assert json.loads(header) == {"width": 7, "height": 5}
+    assert json.loads(header) == {
+        "width": 7, "height": 5, "mpp": None, "levels": [], "shape": [5, 7]
+    }  # fmt: skip
     assert rest == pixels.tobytes()
 
 
@@ -51,7 +54,7 @@ def test_bad_files_are_answered_and_the_next_one_too(tmp_path, ask):
     names = ["text.png", "cmyk.jpg", "cut.bmp", "gone.png"]
     lines = ask(*(tmp_path / name for name in names)).splitlines()
     reasons = [json.loads(line)["error"] for line in lines]
-    for reason, expected in zip(reasons, ["none of", "CMYK", "damaged", "damaged"], strict=True):
+    for reason, expected in zip(reasons, ["no PNG", "CMYK", "damaged", "damaged"], strict=True):
         assert expected in reason
 
 
@@ -66,7 +69,7 @@ def test_running_out_of_memory_is_an_answer(tmp_path, ask, monkeypatch):
     def exhausted(image):
         raise MemoryError
 
-    monkeypatch.setattr("storage.decoder.rgb", exhausted)
+    monkeypatch.setattr("storage.decoder.refusal", exhausted)
     assert b"more memory than is allowed" in ask(tmp_path / "a.png")
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from models.errors import ImageError
-from storage.images import ImageDecoder, decode_image, image_size
+from storage.images import ImageDecoder, decode_image
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def saved(path, image, **how):
 def test_a_png_is_read_as_it_was_written(tmp_path, decoder, pixels):
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
     assert (decoder.decode(path) == pixels).all()
-    assert image_size(path) == (60, 40)
+    assert (decoder.measure(path).width, decoder.measure(path).height) == (60, 40)
 
 
 def test_one_call_decodes_one_file(tmp_path, pixels):
@@ -44,10 +44,10 @@ def test_one_call_decodes_one_file(tmp_path, pixels):
 def test_one_child_decodes_many_files(tmp_path, decoder, pixels):
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
     decoder.decode(path)
-    child = decoder._child.pid
+    child = decoder._process._child.pid
     for _ in range(3):
         decoder.decode(path)
-    assert decoder._child.pid == child
+    assert decoder._process._child.pid == child
 
 
 def test_grey_becomes_three_equal_channels(tmp_path, decoder, pixels):
@@ -74,29 +74,20 @@ def test_a_truncated_image_is_refused_and_the_next_one_is_read(tmp_path, decoder
 def test_something_else_is_refused(tmp_path, decoder, content):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match="none of PNG"):
-        decoder.decode(path)
-    with pytest.raises(ImageError, match="no readable PNG"):
-        image_size(path)
-
-
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP"])
-def test_the_size_is_known_without_reading_the_pixels(tmp_path, form):
-    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
-    path = saved(tmp_path / f"a.{form}", Image.fromarray(noise), format=form)
-    path.write_bytes(path.read_bytes()[:2000])
-    assert image_size(path) == (600, 400)
+    for read in (decoder.decode, decoder.measure):
+        with pytest.raises(ImageError, match=r"a\.png: it is (no PNG|damaged)"):
+            read(path)
 
 
 def test_a_missing_file_is_named(tmp_path, decoder):
-    for read in (decoder.decode, image_size):
+    for read in (decoder.decode, decoder.measure):
         with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
             read(tmp_path / "gone.png")
 
 
 def test_cmyk_is_refused(tmp_path, decoder):
     path = saved(tmp_path / "a.jpg", Image.new("CMYK", (16, 16)))
-    for read in (decoder.decode, image_size):
+    for read in (decoder.decode, decoder.measure):
         with pytest.raises(ImageError, match="CMYK, expected 8-bit RGB"):
             read(path)
 
@@ -121,7 +112,7 @@ def test_an_image_that_asks_to_be_turned_is_refused(tmp_path, decoder, pixels):
     exif = image.getexif()
     exif[0x0112] = 6
     path = saved(tmp_path / "a.jpg", image, exif=exif)
-    with pytest.raises(ImageError, match="EXIF"):
+    with pytest.raises(ImageError, match="orientation tag"):
         decoder.decode(path)
 
 
@@ -137,7 +128,7 @@ def bomb(path, side):
 
 
 def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, decoder):
-    with pytest.raises(ImageError, match="100000 x 100000 px need more memory"):
+    with pytest.raises(ImageError, match="100000 x 100000 px are too many"):
         decoder.decode(bomb(tmp_path / "a.png", 100_000))
 
 
@@ -160,7 +151,7 @@ def test_a_child_that_was_killed_is_started_again(tmp_path, pixels):
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
     with ImageDecoder() as one:
         one.decode(path)
-        child = one._child
+        child = one._process._child
         assert child is not None
         child.kill()
         child.wait()
@@ -171,6 +162,6 @@ def test_a_child_that_dies_on_a_file_is_an_image_error(tmp_path, pixels, monkeyp
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
     script = tmp_path / "dies.py"
     script.write_text("input()")
-    monkeypatch.setattr("storage.images.decoder.__file__", str(script))
+    monkeypatch.setattr("storage.decoder_process.decoder.__file__", str(script))
     with ImageDecoder() as one, pytest.raises(ImageError, match="died"):
         one.decode(path)

@@ -16,10 +16,11 @@ def pixels(side=96):
 def slide(path, mpp=0.25):
     path.parent.mkdir(parents=True, exist_ok=True)
     per_cm = 1e4 / mpp
-    tifffile.imwrite(
-        path, pixels(), tile=(64, 64), photometric="rgb",
-        resolution=(per_cm, per_cm), resolutionunit="CENTIMETER",
-    )  # fmt: skip
+    how = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path) as file:
+        where = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+        file.write(pixels(), subifds=1, **where, **how)
+        file.write(pixels()[::2, ::2], subfiletype=1, **how)
 
 
 def read(path, role=Role.NEGATIVE, **options):

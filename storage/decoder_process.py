@@ -1,0 +1,128 @@
+"""The decoder's process, seen from the one that asks."""
+
+from __future__ import annotations
+
+import json
+import math
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from storage import decoder
+
+
+class DecoderProcess:
+    """A process that runs `storage.decoder`; it is started when needed, and again if it died.
+
+    Parameters
+    ----------
+    limit_mb : int
+        Of its memory.
+    """
+
+    def __init__(self, limit_mb: int) -> None:
+        self.limit_mb = limit_mb
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def ask(
+        self, request: dict[str, Any], timeout_s: float
+    ) -> tuple[dict[str, Any], bytearray | None]:
+        """Return the line that it answers, and the pixels that follow where it has a shape.
+
+        Raises
+        ------
+        TimeoutError
+            If the answer is not there in time. The process is ended.
+        EOFError, OSError
+            If the process dies.
+        """
+        conversation = _Conversation(self._started(), time.monotonic() + timeout_s)
+        try:
+            conversation.say(request | {"timeout_s": timeout_s})
+            header = json.loads(conversation.line())
+            shape = header.get("shape")
+            return header, conversation.read(math.prod(shape) * 3) if shape else None
+        except (OSError, EOFError):  # a TimeoutError is an OSError
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End the process."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.communicate()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self.end()
+            script = str(Path(decoder.__file__).absolute())
+            # Isolated: neither the environment nor the working directory may change what it runs.
+            self._child = subprocess.Popen(  # noqa: S603  # our own interpreter and script
+                [sys.executable, "-I", script, str(self.limit_mb * 2**20)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        return self._child
+
+
+class _Conversation:
+    """One request to the process and its answer, in time.
+
+    Parameters
+    ----------
+    child : subprocess.Popen
+        With pipes.
+    deadline : float
+        On the monotonic clock.
+
+    Raises
+    ------
+    TimeoutError
+        If the answer is not there in time.
+    EOFError
+        If the child dies.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], deadline: float) -> None:
+        self._stdin, self._stdout = _pipe(child.stdin), _pipe(child.stdout)
+        self._deadline = deadline
+        self._waiting = select.poll()
+        self._waiting.register(self._stdout, select.POLLIN)
+
+    def say(self, request: dict[str, Any]) -> None:
+        """Send a request; it is far smaller than what a pipe holds."""
+        self._stdin.write(json.dumps(request).encode() + b"\n")
+
+    def line(self) -> bytes:
+        """Return the next line."""
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            line += self.read(1)
+        return bytes(line)
+
+    def read(self, n_bytes: int) -> bytearray:
+        """Return exactly so many bytes."""
+        found = bytearray(n_bytes)
+        missing = memoryview(found)
+        while missing:
+            left_s = self._deadline - time.monotonic()
+            if not self._waiting.poll(max(0.0, left_s) * 1000):
+                raise TimeoutError
+            n_read = self._stdout.readinto(missing)  # type: ignore[attr-defined]  # unbuffered
+            if not n_read:
+                raise EOFError
+            missing = missing[n_read:]
+        return found
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:  # pragma: no cover  # Popen was given pipes
+        raise RuntimeError("the decoder has no pipe")
+    return stream
