@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from models.annotations import Annotations, Role
 from models.errors import NotFoundError
 from models.geometry.tiles import Placement
+from storage.arrays import open_array
 from storage.artefacts import opened
 from storage.datasets.cells import CellTables
 from storage.datasets.protocol import RefusedItem
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import zarr
     from numpy.typing import NDArray
 
     from models.geometry.settings import TileSettings
@@ -112,7 +113,7 @@ class Regions:
         self.info(region_id)
         if region_id not in self._arrays:
             path = array_path(self.folder, self._number[region_id])
-            self._arrays[region_id] = zarr.open_array(store=path, mode="r")
+            self._arrays[region_id] = open_array(path)
         return self._arrays[region_id]
 
     def read(self, region_id: str, y0: int, x0: int, height: int, width: int) -> NDArray[np.uint8]:
