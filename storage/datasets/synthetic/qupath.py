@@ -12,6 +12,8 @@ import numpy as np
 from models.annotations import Annotations, Polygons
 from models.errors import AnnotationError
 from models.geometry.tiles import Window
+from storage.datasets.drawn import Unusable
+from storage.geojson_objects import read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +25,6 @@ CELL = "Signet ring cell"
 WINDOW = "Region positive"
 OUTLINE_POINTS = 24
 """A multiple of four, so that the outline touches all sides of its box."""
-MAXIMUM_BYTES = 256 * 2**20
 _COLOURS = {CELL: [0, 200, 0], WINDOW: [50, 50, 250]}
 
 
@@ -87,40 +88,18 @@ def read_geojson(path: Path) -> Drawn:
         If the file is missing, too large, damaged, or holds something else than polygons of the
         two known classes.
     """
-    try:
-        if path.stat().st_size > MAXIMUM_BYTES:
+    objects = list(read_objects(path, path.name))
+    for one in objects:
+        if isinstance(one, Unusable) or one.class_name not in _COLOURS or len(one.parts) != 1:
+            reason = one.reason if isinstance(one, Unusable) else f"class {one.class_name!r}"
             raise AnnotationError(
-                f"{path}: {path.stat().st_size / 2**20:.0f} MiB, at most "
-                f"{MAXIMUM_BYTES / 2**20:.0f} MiB are read. Split the annotations by slide."
+                f"{path}: {one.id} is not as signetflow draws it ({reason}). Make the dataset "
+                f"again."
             )
-        features = json.loads(path.read_text())["features"]
-        named = [(_class_of(feature), feature) for feature in features]
-        cells = [(str(f["id"]), _ring(path, f)) for name, f in named if name == CELL]
-        windows = [_ring(path, feature) for name, feature in named if name == WINDOW]
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        if isinstance(error, AnnotationError):
-            raise
-        raise AnnotationError(
-            f"{path}: not QuPath GeoJSON as signetflow writes it ({type(error).__name__}: {error})."
-            f" Make the dataset again."
-        ) from error
-    return Drawn(_annotations(cells), tuple(_window(ring) for ring in windows))
-
-
-def _class_of(feature: dict[str, Any]) -> str:
-    return str(feature["properties"]["classification"]["name"])
-
-
-def _ring(path: Path, feature: dict[str, Any]) -> NDArray[np.float64]:
-    ring = np.array(feature["geometry"]["coordinates"][0][:-1], np.float64)
-    if ring.ndim != 2 or ring.shape[0] < 3 or ring.shape[1] != 2 or not np.isfinite(ring).all():
-        raise AnnotationError(
-            f"{path}: {feature.get('id')} has an outline of shape {ring.shape}, expected at least "
-            f"three points x, y. Make the dataset again."
-        )
-    return ring
+    drawn = [(one.class_name, one) for one in objects if not isinstance(one, Unusable)]
+    cells = [(one.id, one.parts[0]) for name, one in drawn if name == CELL]
+    windows = [_window(one.box) for name, one in drawn if name == WINDOW]
+    return Drawn(_annotations(cells), tuple(windows))
 
 
 def _annotations(cells: list[tuple[str, NDArray[np.float64]]]) -> Annotations:
@@ -132,7 +111,6 @@ def _annotations(cells: list[tuple[str, NDArray[np.float64]]]) -> Annotations:
     return Annotations(ids, boxes, Polygons.of_rings(rings))
 
 
-def _window(ring: NDArray[np.float64]) -> Window:
-    x0, y0 = ring.min(axis=0).round().astype(int)
-    x1, y1 = ring.max(axis=0).round().astype(int)
-    return Window(int(x0), int(y0), int(x1), int(y1))
+def _window(box: NDArray[np.float64]) -> Window:
+    x0, y0, x1, y1 = box.round().astype(int).tolist()
+    return Window(x0, y0, x1, y1)

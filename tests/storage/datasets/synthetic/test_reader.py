@@ -105,7 +105,7 @@ def test_an_entry_that_is_no_slide_is_refused_by_its_place(folder):
 def test_a_damaged_annotation_file_is_refused(folder):
     (folder / "organ00-slide00-positive.geojson").write_text('{"features": [{}]}')
     refused, _ = items(folder)
-    assert "not QuPath GeoJSON" in refused.reason
+    assert "not as signetflow draws it" in refused.reason
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"format_version": 99, "slides": []}'])
@@ -147,23 +147,27 @@ def test_all_ids_of_a_made_slide_are_different_uuids(folder):
 
 def feature(ring):
     kind = {"classification": {"name": CELL}}
-    return {"id": "a", "geometry": {"coordinates": [ring]}, "properties": kind}
+    return {"id": "a", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": kind}
 
 
 @pytest.mark.parametrize(
-    "ring", [[[0, 0], [1, 1]], [[0, 0, 0]] * 5, [[0, 0], [1, float("nan")], [2, 2], [0, 0]]]
+    "ring", [[[0, 0], [1, 1]], [[0, 0, 0, 0]] * 5, [[0, 0], [1, float("nan")], [2, 2], [0, 0]]]
 )
 def test_an_outline_that_is_none_is_refused(tmp_path, ring):
     path = tmp_path / "a.geojson"
     path.write_text(json.dumps({"features": [feature(ring)]}))
-    with pytest.raises(AnnotationError, match="outline of shape"):
+    with pytest.raises(AnnotationError, match=r"its outline h.*Make the dataset again"):
         read_geojson(path)
 
 
-def test_a_missing_or_huge_file_is_refused(tmp_path, monkeypatch):
+def test_a_class_that_is_not_ours_is_refused(tmp_path):
+    path = tmp_path / "a.geojson"
+    write_geojson(path, ["one"], np.array([[0, 0, 10, 10.0]]), [])
+    path.write_text(path.read_text().replace(CELL, "Tumor"))
+    with pytest.raises(AnnotationError, match=r"one is not as signetflow draws it .class 'Tumor'"):
+        read_geojson(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(AnnotationError, match="cannot be read"):
         read_geojson(tmp_path / "gone.geojson")
-    monkeypatch.setattr("storage.datasets.synthetic.qupath.MAXIMUM_BYTES", 1)
-    (tmp_path / "a.geojson").write_text("{}")
-    with pytest.raises(AnnotationError, match="Split the annotations"):
-        read_geojson(tmp_path / "a.geojson")
