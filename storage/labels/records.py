@@ -57,9 +57,10 @@ def write_records(path: Path, records: CellRecords) -> None:
     pq.write_table(table, path, compression="zstd", use_dictionary=_REPEATED)
 
 
-def read_records(path: Path) -> CellRecords:
+def read_records(source: Path | bytes) -> CellRecords:
     """Return the records of one region, in the order in which they were written."""
-    table = pq.read_table(path, schema=SCHEMA).combine_chunks()
+    stream = pa.BufferReader(source) if isinstance(source, bytes) else source
+    table = pq.read_table(stream, schema=SCHEMA).combine_chunks()
     points = _ragged(table["polygon"], np.float64)
     return CellRecords(
         cell_ids=table["cell_id"].to_numpy(),

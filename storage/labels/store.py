@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ import numpy as np
 from models.annotations import CellRecords, Origin, PixelClass
 from models.errors import LabelContractError, NotFoundError
 from storage.arrays import folder_name, open_array, write_array
-from storage.artefacts import canonical_json, commit, digest_of, draft, opened
+from storage.artefacts import canonical_json, commit, digest_of, draft, manifest_of, opened
+from storage.checked import altered_error
 from storage.labels.contract import (
     RegionLabels,
     require_agreement,
@@ -41,6 +43,7 @@ from storage.labels.schema import (
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -60,6 +63,8 @@ class LabelVersion:
     info: VersionInfo
     folder: Path
     entries: dict[str, RegionEntry]
+    hashes: Mapping[str, str]
+    """Sha256 of each file by its path in the folder, as it was written."""
 
     @property
     def region_ids(self) -> tuple[str, ...]:
@@ -75,8 +80,16 @@ class LabelVersion:
         return open_array(self._region(region_id) / CELLS)
 
     def records(self, region_id: str) -> CellRecords:
-        """Return where each cell comes from, boxes and outlines in level-0 pixels."""
-        return read_records(self._region(region_id) / RECORDS)
+        """Return where each cell comes from, boxes and outlines in level-0 pixels.
+
+        Raises
+        ------
+        IntegrityError
+            If the table was altered on disk.
+        """
+        path = self._region(region_id) / RECORDS
+        # Parquet would read some flipped bits as other numbers; pixels carry checksums themselves.
+        return read_records(_unaltered(path, self.hashes[str(path.relative_to(self.folder))]))
 
     def placement(self, region_id: str) -> Placement:
         """Return where the arrays lie on their slide."""
@@ -108,9 +121,19 @@ def open_version(at: Workspace, ref: Ref) -> LabelVersion:
         If it is missing or altered.
     """
     folder = opened(at, ref)
-    entries = json.loads((folder / REGIONS).read_text())
+    files = manifest_of(at, ref)["files"]
+    hashes = {name: entry["sha256"] for name, entry in files.items()}
+    _unaltered(folder / VERSION, hashes[VERSION])
+    entries = json.loads(_unaltered(folder / REGIONS, hashes[REGIONS]))
     regions = {name: RegionEntry.from_json(entry) for name, entry in entries.items()}
-    return LabelVersion(read_info(folder), folder, regions)
+    return LabelVersion(read_info(folder), folder, regions, hashes)
+
+
+def _unaltered(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise altered_error(path)
+    return content
 
 
 class LabelDraft:

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +174,45 @@ def test_a_missing_or_damaged_version_is_refused(workspace, versions):
     (workspace.path(ref) / "regions.json").write_text("{}")
     with pytest.raises(IntegrityError, match=r"regions\.json"):
         open_version(workspace, ref)
+
+
+def flip(path, position):
+    """Flip one bit and leave size and time as they were, as a disk that forgets does."""
+    times, content = path.stat(), bytearray(path.read_bytes())
+    content[position % len(content)] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["version.json", "regions.json"])
+@pytest.mark.parametrize("position", [20, 500, -30])
+def test_a_flipped_bit_in_a_description_is_named(workspace, versions, name, position):
+    ref = versions.round(versions.ingest())
+    flip(workspace.path(ref) / name, position)
+
+    with pytest.raises(IntegrityError, match=rf"{name}: altered on disk"):
+        open_version(workspace, ref)
+
+
+@pytest.mark.parametrize("position", range(0, 4000, 397))
+def test_a_flipped_bit_in_the_records_is_named(workspace, versions, position):
+    ref = versions.ingest()
+    flip(workspace.path(ref) / "slide%2Ea@0,0" / "records.parquet", position)
+
+    version = open_version(workspace, ref)
+    with pytest.raises(IntegrityError, match=r"slide%2Ea@0,0/records\.parquet: altered on disk"):
+        version.records(versions.first)
+    assert problems(workspace, ref)
+
+
+@pytest.mark.parametrize("name", ["classes", "cells"])
+def test_a_flipped_bit_in_the_pixels_is_named(workspace, versions, name):
+    ref = versions.ingest()
+    flip(workspace.path(ref) / "slide%2Ea@0,0" / name / "c" / "0" / "0", 77)
+
+    array = getattr(open_version(workspace, ref), name)(versions.first)
+    with pytest.raises(IntegrityError, match=rf"{name}/c/0/0: altered on disk"):
+        array[:]
 
 
 def test_a_new_region_may_not_bring_a_persons_cells_along(versions):
