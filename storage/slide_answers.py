@@ -29,6 +29,12 @@ class SlideAnswers:
         self._slide: TiledSlide | None = None
         self._opened_as: tuple[Path, float | None] | None = None
 
+    def close(self) -> None:
+        """Close the slide that was asked for last."""
+        if self._slide is not None:
+            self._slide.close()
+        self._slide = None
+
     def is_flat(self, path: str) -> bool:
         """Return whether a TIFF is one picture to be read whole, after checking that it can be.
 
@@ -83,8 +89,7 @@ class SlideAnswers:
         wanted = Path(request["path"]), request["mpp"]
         if self._slide is not None and self._opened_as == wanted:
             return self._slide
-        if self._slide is not None:
-            self._slide.close()
+        self.close()
         self._slide, self._opened_as = open_tiled(*wanted), wanted
         return self._slide
 

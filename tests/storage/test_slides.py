@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -116,17 +118,13 @@ def test_an_aligned_read_of_a_level_is_that_level(svs):
         assert (slide.read(Window(0, 0, 900, 700), 4)[:175, :225] == level.squeeze()).all()
 
 
-def tiff(path, image, mpp=0.25, **how):
+def tiff(path, image, mpp=0.25, **chosen):
     """Write an image and one of half its size, which makes it a slide."""
-    how = {"photometric": "rgb", "tile": (64, 64), "metadata": None, **how}
+    how: dict[str, Any] = {"photometric": "rgb", "tile": (64, 64), "metadata": None, **chosen}
     per_cm = 1e4 / mpp
-    rows, columns = image.ndim - 3, image.ndim - 2  # of colour planes, rows are the second axis
-    if how.get("planarconfig") == "separate" or image.ndim == 2:
-        rows, columns = image.ndim - 2, image.ndim - 1
-    half = image[tuple(slice(None, None, 2 if axis in {rows, columns} else 1)
-                       for axis in range(image.ndim))]  # fmt: skip
+    where: dict[str, Any] = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+    half = image[:, ::2, ::2] if "planarconfig" in chosen else image[::2, ::2]
     with tifffile.TiffWriter(path) as file:
-        where = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
         file.write(image, subifds=1, **where, **how)
         file.write(np.ascontiguousarray(half), subfiletype=1, **how)
     return path
