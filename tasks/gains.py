@@ -126,9 +126,19 @@ def _gain(truth: str, pairs: list[Pair], settings: EvaluationSettings) -> Gain:
         arm=first.arm,
         control=pairs[0].control.arm,
         n_trials=len(pairs),
+        n_slides=len(_annotated_slides(own)),
         froc=pooled(own, once)["froc"].value,
         control_froc=pooled(others, once)["froc"].value,
         interval=pooled_difference(own, others, settings, seed=first.trial.seed)["froc"].interval,
         n_steps=sum(pair.arm.n_steps for pair in pairs),
         control_steps=sum(pair.control.n_steps for pair in pairs),
     )
+
+
+def _annotated_slides(folds: list[Evaluation]) -> set[str]:
+    return {
+        slide
+        for one in folds
+        for slide, n_cells in zip(one.slides, one.tally.n_truth.tolist(), strict=True)
+        if n_cells
+    }

@@ -60,7 +60,7 @@ def report(
     with draft(work.at, Kind.REPORT) as artefact:
         tables = {
             TABLE: {"rows": [_public(row) for row in numbers.rows]},
-            GAINS: {"gains": [_with_verdict(gain) for gain in numbers.gains.pooled]},
+            GAINS: {"gains": [_with_verdict(one, evaluation) for one in numbers.gains.pooled]},
             GROUPS: {"rows": numbers.groups},
         }
         for name, content in tables.items():
@@ -103,11 +103,11 @@ def _public(row: ArmRow) -> dict[str, Any]:
     return {name: value for name, value in asdict(row).items() if name not in _PAGE_ONLY}
 
 
-def _with_verdict(gain: Gain) -> dict[str, Any]:
+def _with_verdict(gain: Gain, settings: EvaluationSettings) -> dict[str, Any]:
     from storage.report.verdicts import verdict_of
 
-    told = {"gain": gain.difference, "verdict": verdict_of(gain.interval).value}
-    return asdict(gain) | told
+    verdict = verdict_of(gain, settings.confidence)
+    return asdict(gain) | {"gain": gain.difference, "verdict": verdict.value}
 
 
 def _rows(at: Workspace, arm: ArmEvidence, candidate_floor: float) -> list[ArmRow]:

@@ -75,6 +75,8 @@ class Gain:
     control: str
     n_trials: int
     """Folds times seeds."""
+    n_slides: int
+    """Test slides with an annotated cell, over all trials."""
     froc: float
     control_froc: float
     interval: tuple[float, float] | None

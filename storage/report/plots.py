@@ -73,6 +73,8 @@ STYLE: dict[Any, Any] = {
 FPS_RANGE = (0.25, 32.0)
 FPS_POINTS = (1, 2, 4, 8, 16, 32)
 MOST_POINTS = 400
+FEW_POINTS = 4
+"""A line of so few points needs marks to be seen at all."""
 LONGEST_NAME = 40
 """Characters of a name inside a plot."""
 MOST_ENDS = 40
@@ -131,12 +133,14 @@ def training_svg(plot: TrainingPlot, name: str) -> Markup:
         figure = Figure(figsize=(4.6, 3.1), layout="constrained")
         rows = 1 if plot.validation is None else 2
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-        axes[0].plot(*thinned(plot.loss.x, plot.loss.y), color=GREY, lw=1.6)
+        dot = "o" if len(plot.loss.x) < FEW_POINTS else ""
+        axes[0].plot(*thinned(plot.loss.x, plot.loss.y), color=GREY, lw=1.6, marker=dot, ms=3.5)
+        axes[0].set_xlim(0.5, max(_last(plot.loss.x), 1.0) + 0.5)
         axes[0].set_ylabel("loss")
         if plot.validation is not None:
             _validation(axes[1], plot.validation, plot.best_epoch)
         axes[-1].set_xlabel("epoch")
-        axes[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         for one in axes:
             for end in plot.ends[:MOST_ENDS]:
                 one.axvline(end + 0.5, color=MUTED, lw=0.8, ls=(0, (1, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -36,18 +37,28 @@ class Statement:
     text: str
 
 
-def verdict_of(interval: tuple[float, float] | None) -> Verdict:
-    """Return what an interval of a difference shows; touching zero shows nothing."""
-    if interval is None:
+def fewest_slides(confidence: float) -> int:
+    """Return over how many slides a difference can be told at all.
+
+    If nothing changed, a slide is better or worse by the toss of a coin: all ``n`` agree with
+    probability ``2 ** (1 - n)``. Where that is more than ``1 - confidence``, no interval over
+    slides can back a claim, however narrow it comes out: resamples of two slides are three sets.
+    """
+    return math.ceil(1 - math.log2(1 - confidence))
+
+
+def verdict_of(gain: Gain, confidence: float) -> Verdict:
+    """Return what the interval of a difference shows; touching zero shows nothing."""
+    if gain.interval is None or gain.n_slides < fewest_slides(confidence):
         return Verdict.UNKNOWN
-    if interval[0] > 0:
+    if gain.interval[0] > 0:
         return Verdict.GAIN
-    return Verdict.LOSS if interval[1] < 0 else Verdict.NONE
+    return Verdict.LOSS if gain.interval[1] < 0 else Verdict.NONE
 
 
 def statement(gain: Gain, confidence: float) -> Statement:
     """Return a comparison as two sentences that stand on their own."""
-    verdict = verdict_of(gain.interval)
+    verdict = verdict_of(gain, confidence)
     steps = (
         "which took as many steps"
         if gain.n_steps == gain.control_steps
@@ -60,7 +71,8 @@ def statement(gain: Gain, confidence: float) -> Statement:
     if gain.interval is not None:
         low, high = (signed(end) for end in gain.interval)
         text += f", {percent(confidence, 0)} interval {low} to {high}"
-    return Statement(gain, verdict, f"{text}. {_MEANING[verdict]}")
+    meaning = _too_few(gain, confidence) if verdict is Verdict.UNKNOWN else _MEANING[verdict]
+    return Statement(gain, verdict, f"{text}. {meaning}")
 
 
 _MEANING = {
@@ -68,8 +80,19 @@ _MEANING = {
     Verdict.NONE: "The interval holds zero: on these slides the difference cannot be told from "
     "chance.",
     Verdict.LOSS: "All of the interval lies below zero: what was done to the labels did harm.",
-    Verdict.UNKNOWN: "There is no interval: that takes two test slides with annotated cells.",
 }
+
+
+def _too_few(gain: Gain, confidence: float) -> str:
+    least = fewest_slides(confidence)
+    if gain.n_slides >= least:
+        return "No interval was drawn (evaluation.bootstrap is 0)."
+    noun = "test slide has" if gain.n_slides == 1 else "test slides have"
+    told = f"{gain.n_slides} {noun} annotated cells, {least} are the least to tell anything by"
+    if gain.n_slides < 2:
+        return f"{told}."
+    odds = 2 ** (gain.n_slides - 1)
+    return f"{told}: if nothing had changed, all {gain.n_slides} would agree once in {odds} runs."
 
 
 def overview(statements: Sequence[Statement]) -> str:
@@ -136,7 +159,7 @@ def _about_slides(rows: Sequence[ArmRow]) -> list[str]:
     more = [f"{len(few) - 6} more"] if len(few) > 6 else []
     return [
         f"Few test slides have annotated cells ({listed([*shown, *more])}). Intervals over fewer "
-        f"than {FEW_SLIDES} slides are too narrow; over two or three they say next to nothing."
+        f"than {FEW_SLIDES} slides are narrower than what is known."
     ]
 
 

@@ -39,6 +39,7 @@ def test_a_perfect_arm_gains_all_over_a_blind_control(ground, arm):
     assert (complete.arm, complete.control, complete.n_trials) == ("self", CONTROLS["self"], 1)
     assert (complete.froc, complete.control_froc, complete.difference) == (1.0, 0.0, 1.0)
     assert complete.interval == (1.0, 1.0)
+    assert complete.n_slides == 2  # of four; the others are normal tissue
     assert found.intervals["hard", 0, 0, "a", "complete", "self"] == (1.0, 1.0)
 
 
@@ -58,7 +59,7 @@ def test_seeds_are_pooled_and_their_steps_added(ground, arm):
     ]  # fmt: skip
     found = gains(ground, *arms)
     complete = next(one for one in found.pooled if one.truth == "complete")
-    assert complete.n_trials == 2
+    assert (complete.n_trials, complete.n_slides) == (2, 2)
     assert (complete.n_steps, complete.control_steps) == (8, 6)
     assert (complete.froc, complete.control_froc) == (0.5, 1.0)
     assert len(found.intervals) == 4  # two seeds, two truths

@@ -70,7 +70,8 @@ def precision_plot(model):
 def gain(arm="self", model="tiny-resnet", interval=(0.02, 0.25), **changed):
     known = {
         "mode": "hard", "model": model, "truth": "complete", "arm": arm,
-        "control": "supervised_longer", "n_trials": 1, "froc": 0.335, "control_froc": 0.188,
+        "control": "supervised_longer", "n_trials": 1, "n_slides": 8, "froc": 0.335,
+        "control_froc": 0.188,
         "interval": interval, "n_steps": 1240, "control_steps": 1240,
     }  # fmt: skip
     return Gain(**(known | changed))

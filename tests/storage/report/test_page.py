@@ -184,7 +184,7 @@ def everywhere(value: Any, name: str) -> Any:
         return {f"{name} {key}": name for key in value}
     if is_dataclass(value) and type(value).__module__ == "storage.report.model":
         known = {one.name: getattr(value, one.name) for one in fields(value)}
-        return replace(value, **{key: everywhere(one, name) for key, one in known.items()})
+        return replace(value, **{key: everywhere(one, name) for key, one in known.items()})  # type: ignore[type-var]  # an instance, as is asked above
     return value
 
 

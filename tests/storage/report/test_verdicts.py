@@ -5,9 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.report.model import Gain
-from storage.report.verdicts import Verdict, cautions, overview, statement, verdict_of
+from storage.report.verdicts import (
+    Verdict,
+    cautions,
+    fewest_slides,
+    overview,
+    statement,
+    verdict_of,
+)
 
-GAIN = Gain("hard", "net", "complete", "self", "supervised_longer", 1, 0.5, 0.4, (0.01, 0.2), 9, 9)
+GAIN = Gain(
+    "hard", "net", "complete", "self", "supervised_longer", 1, 8, 0.5, 0.4, (0.01, 0.2), 9, 9
+)
 
 
 @pytest.mark.parametrize(
@@ -23,15 +32,34 @@ GAIN = Gain("hard", "net", "complete", "self", "supervised_longer", 1, 0.5, 0.4,
     ],
 )
 def test_a_gain_is_shown_when_its_whole_interval_is_above_zero(interval, expected):
-    assert verdict_of(interval) is expected
+    assert verdict_of(replace(GAIN, interval=interval), 0.95) is expected
+
+
+@pytest.mark.parametrize(("confidence", "least"), [(0.5, 2), (0.9, 5), (0.95, 6), (0.99, 8)])
+def test_no_interval_over_too_few_slides_shows_anything(confidence, least):
+    # All n slides agree by chance with probability 2 ** (1 - n).
+    assert 2 ** (1 - least) <= 1 - confidence < 2 ** (2 - least)
+    assert fewest_slides(confidence) == least
+    enough, few = replace(GAIN, n_slides=least), replace(GAIN, n_slides=least - 1)
+    assert verdict_of(enough, confidence) is Verdict.GAIN
+    assert verdict_of(few, confidence) is Verdict.UNKNOWN
+
+
+def test_too_few_slides_are_told_in_words():
+    told = statement(replace(GAIN, n_slides=3), 0.95).text
+    assert "3 test slides have annotated cells, 6 are the least to tell anything by" in told
+    assert "all 3 would agree once in 4 runs" in told
+    assert "+0.010 to +0.200" in told  # the interval itself is not hidden
+    assert "1 test slide has annotated cells" in statement(replace(GAIN, n_slides=1), 0.95).text
 
 
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_a_gain_turned_round_is_a_loss(one, other):
     low, high = sorted([one, other])
     turned = {Verdict.GAIN: Verdict.LOSS, Verdict.LOSS: Verdict.GAIN}
-    verdict = verdict_of((low, high))
-    assert verdict_of((-high, -low)) is turned.get(verdict, verdict)
+    verdict = verdict_of(replace(GAIN, interval=(low, high)), 0.95)
+    back = verdict_of(replace(GAIN, interval=(-high, -low)), 0.95)
+    assert back is turned.get(verdict, verdict)
 
 
 def test_a_statement_names_both_numbers_the_interval_and_the_steps():
@@ -45,7 +73,7 @@ def test_a_statement_names_both_numbers_the_interval_and_the_steps():
 def test_without_an_interval_nothing_is_claimed():
     told = statement(replace(GAIN, interval=None), 0.95)
     assert told.verdict is Verdict.UNKNOWN
-    assert "There is no interval" in told.text
+    assert "No interval was drawn" in told.text
 
 
 def test_the_overview_counts_every_outcome():
