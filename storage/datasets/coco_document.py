@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from models.errors import AnnotationError, InputError, WrongUseError
-from storage.datasets.naming import naming
+from storage.datasets.naming import naming, unusable
 from storage.datasets.protocol import RefusedItem
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _wrong_image(value: object) -> str:
     if not is_key(value.get("id")):
         return f"its id is {value.get('id')!r}, expected a number or text"
     name = value.get("file_name")
-    if not is_text(name) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or unusable(name):
         return f"its file_name is {name!r}, expected the path of a file"
     return ""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.annotations import Annotations, Role
 from models.errors import InputError, WrongUseError
 from models.geometry.tiles import Window
+from storage.datasets.listing import Listing, listing
 from storage.datasets.naming import naming
 from storage.datasets.protocol import RefusedItem, SourceItem
 from storage.images import SUFFIXES, ImageDecoder
@@ -15,6 +15,7 @@ from storage.slides import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from storage.slides import Slide
 
@@ -61,34 +62,34 @@ class SlideFolderReader:
         InputError
             If there is no such folder or file, or no slide in it.
         """
-        folder, files = self._files()
-        self.total = len(files)
-        name_of = naming(map(str, files))
+        found = self._found()
+        folder, self.total = found.folder, len(found.files) + len(found.refused)
+        name_of = naming(found.files)
+        yield from found.refused
         with ImageDecoder() as decoder:
-            for file in files:
+            for file in found.files:
                 try:
                     with open_slide(folder / file, self._mpp, decoder=decoder) as slide:
-                        yield self._item(name_of(str(file)), folder / file, slide)
+                        yield self._item(name_of(file), folder / file, slide)
                 except InputError as error:
                     # A wrong --mpp is wrong for all of them, not a fault of this file.
                     if isinstance(error, WrongUseError):
                         raise
-                    yield RefusedItem(str(file), str(error).removeprefix(f"{folder / file}: "))
+                    yield RefusedItem(file, str(error).removeprefix(f"{folder / file}: "))
 
-    def _files(self) -> tuple[Path, list[Path]]:
+    def _found(self) -> Listing:
         if self._path.is_file():
-            return self._path.parent, [Path(self._path.name)]
+            return Listing(self._path.parent, (self._path.name,), ())
         if not self._path.is_dir():
             raise InputError(f"{self._path}: no such file or folder.")
-        inside = (path.relative_to(self._path) for path in self._path.rglob("*") if path.is_file())
         known = SLIDE_SUFFIXES | SUFFIXES
-        found = [path for path in inside if path.suffix.lower() in known and not _hidden(path)]
-        if not found:
+        found = listing(self._path, known)
+        if not found.files and not found.refused:
             raise InputError(
                 f"{self._path}: no slides or images there. Files that end in "
                 f"{', '.join(sorted(known))} are read."
             )
-        return self._path, sorted(found)
+        return found
 
     def _item(self, name: str, path: Path, slide: Slide) -> SourceItem:
         _read_a_little(slide)
@@ -104,10 +105,6 @@ class SlideFolderReader:
             truth=Annotations.none() if self._role is Role.NEGATIVE else None,
             attributes={"slide": name},
         )
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _read_a_little(slide: Slide) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from models.annotations import Role
 from models.errors import AnnotationError, InputError
+from storage.datasets.measured import measured
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
 from storage.datasets.synthetic.qupath import read_geojson
 from storage.datasets.synthetic.slides import FORMAT_VERSION, INDEX
+from storage.images import ImageDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,18 +36,21 @@ class SyntheticReader:
         """
         entries = self._entries()
         self.total = len(entries)
-        for index, entry in enumerate(entries):
-            if not isinstance(entry, dict):
-                yield RefusedItem(f"slides[{index}]", f"{INDEX} lists {entry!r:.60}, no slide")
-                continue
-            name = str(entry.get("name", "?"))
-            try:
-                yield self._item(name, entry)
-            except InputError as error:
-                yield RefusedItem(name, str(error))
-            except (KeyError, TypeError, ValueError) as error:
-                reason = f"its entry in {INDEX} lacks or misnames {error}. Make the dataset again."
-                yield RefusedItem(name, reason)
+        with ImageDecoder() as decoder:
+            for index, entry in enumerate(entries):
+                yield self._read(index, entry, decoder)
+
+    def _read(self, index: int, entry: object, decoder: ImageDecoder) -> SourceItem | RefusedItem:
+        if not isinstance(entry, dict):
+            return RefusedItem(f"slides[{index}]", f"{INDEX} lists {entry!r:.60}, no slide")
+        name = str(entry.get("name", "?"))
+        try:
+            return self._item(name, entry, decoder)
+        except InputError as error:
+            return RefusedItem(name, str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"its entry in {INDEX} lacks or misnames {error}. Make the dataset again."
+            return RefusedItem(name, reason)
 
     def _entries(self) -> list[Any]:
         path = self._folder / INDEX
@@ -66,15 +71,21 @@ class SyntheticReader:
             raise InputError(f"{path}: slides is no list. Make the dataset again.")
         return slides
 
-    def _item(self, name: str, entry: dict[str, Any]) -> SourceItem:
+    def _item(self, name: str, entry: dict[str, Any], decoder: ImageDecoder) -> SourceItem:
         slide = self._inside(entry["slide"])
+        file, stated = measured(slide, None, decoder), (int(entry["width"]), int(entry["height"]))
+        if (file.width, file.height) != stated:
+            raise AnnotationError(
+                f"{slide.name} has {file.width} x {file.height} px, {INDEX} says {stated[0]} x "
+                f"{stated[1]}. Make the dataset again."
+            )
         partial = read_geojson(self._inside(entry["annotations"]))
         rest = Role(entry["rest"])
         return SourceItem(
             name=name,
             path=slide,
-            width=int(entry["width"]),
-            height=int(entry["height"]),
+            width=file.width,
+            height=file.height,
             mpp=float(entry["mpp"]),
             windows=tuple(KnownWindow(window, Role.POSITIVE) for window in partial.windows),
             rest=rest,
