@@ -12,6 +12,7 @@ from pydantic import Field
 from flows.config import parse_config
 from flows.predict import predict_files
 from flows.retrain import NOTHING_NEW, retrained
+from flows.slots import in_slot
 from models.errors import InputError, NotFoundError
 from models.metrics.settings import EvaluationSettings
 from models.networks.settings import NetworkSettings
@@ -99,7 +100,7 @@ def evaluate(
         resolve(RuntimeSettings()),
     )
     label = f"{trial} · {card['model']} · {ref.digest[:8]} · {part}"
-    with shared(at):
+    with shared(at), in_slot():
         run = Run(at, f"evaluate-{ref.digest}")
         found = predict_stage(
             run, label, regions=regions, selection=selection, checkpoint=ref, detector=recipe,
@@ -144,6 +145,6 @@ def predict(
     if not new:
         return Completed(name=NOTHING_NEW, message=f"{output} has a result for every slide")
     at = Workspace(workspace)
-    with shared(at):
+    with shared(at), in_slot():
         written = predict_files(at, checkpoint, new, output, mpp=mpp)
     return {str(path): count for path, count in written.items()}

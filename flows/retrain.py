@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from flows.config import RetrainConfig
 from flows.planning import link_report, plan_of
+from flows.slots import in_slot
 from flows.stages import Conductor, open_run
 from models.errors import BusyError
 from storage.layout import Workspace
@@ -50,7 +51,7 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
     """
     at.require_writable()
     try:
-        with shared(at), retraining(at, if_busy):
+        with shared(at), retraining(at, if_busy), in_slot():
             plan = plan_of(config, at)
             run = open_run(config, at)
             report = plan.report or _made(config, run)

@@ -55,11 +55,11 @@ def prefect_server(at: Workspace) -> Iterator[str]:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     # Two first starts on one home would both migrate its database; one of them would fail.
     with exclusive(at.prefect_home / "start.lock"):
-        port = _free_port()
+        port = free_port()
         log = at.prefect_home / "server.log"
         process = _started(port, log)
         url = f"http://127.0.0.1:{port}/api"
-        _wait_until_healthy(url, process, log)
+        wait_until_healthy(f"{url}/health", process, log)
     os.environ["PREFECT_API_URL"] = url
     try:
         yield url
@@ -75,7 +75,8 @@ def prefect_server(at: Workspace) -> Iterator[str]:
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -103,16 +104,23 @@ def _started(port: int, log: Path) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server of ours answers.
+
+    Raises
+    ------
+    WorkspaceError
+        If it ended, or did not answer in time.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):  # noqa: S310  # http, ours
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  # http, ours
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     process.kill()
     raise WorkspaceError(
-        f"the embedded Prefect server did not start within {START_TIMEOUT_S} s; {log} says why. "
-        f"Mend that, or set PREFECT_API_URL to a server that runs."
+        f"the server at {url} did not start within {START_TIMEOUT_S} s; {log} says why. Mend that, "
+        f"or set PREFECT_API_URL to a server that runs."
     )

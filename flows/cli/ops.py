@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.output import JsonOption, WorkspaceOption, say, table, write_json
 from flows.cli.run import SetOption
+
+if TYPE_CHECKING:
+    from flows.serving import Serving
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +23,7 @@ app = typer.Typer(
 def register(parent: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("bootstrap")(bootstrap)
+    app.command("serve")(serve)
     parent.add_typer(app, name="ops")
 
 
@@ -81,3 +85,38 @@ def bootstrap(
     table(title, ["what", "name", ""], [[one.kind, one.name, one.done] for one in steps])
     if not undo and not dry_run:
         say("Next, on each host of a pool: prefect worker start --pool gpu0 --limit 1")
+
+
+def serve(
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(help="Start a worker for this pool as well. May be given several times."),
+    ] = None,
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option(help="Loopback; wider is refused, with what to do.")] = (
+        "127.0.0.1"
+    ),
+    workspace: WorkspaceOption = None,
+) -> int:
+    """Run Prefect and MLflow for this machine until Ctrl-C, workers too if asked.
+
+    On SQLite in the workspace, or on the databases that PREFECT_SERVER_DATABASE_CONNECTION_URL and
+    MLFLOW_BACKEND_STORE_URI name. If one process ends, all do, with what to look at.
+
+    Example: signetflow ops serve --workspace /srv/signetflow --worker cpu
+    """
+    from flows.cli.running import workspace_at
+    from flows.serving import Serving
+    from flows.serving import serve as run
+
+    what = Serving(workspace_at(workspace), prefect_port, mlflow_port, host, tuple(worker or ()))
+    return run(what, _served)
+
+
+def _served(what: Serving) -> None:
+    say("Prefect and MLflow run. In every other shell, first:")
+    say(f"  export PREFECT_API_URL={what.prefect_url}")
+    say(f"  export MLFLOW_TRACKING_URI={what.mlflow_url}")
+    say(f"  export SIGNETFLOW_WORKSPACE={what.at.root.absolute()}")
+    say(f"Logs: {what.at.root / 'servers'}. Ctrl-C ends everything.")

@@ -11,7 +11,7 @@ import pytest
 
 from flows.automations import automations
 from flows.operations import PREFECT_FILE, Wish, bootstrap, connected, undo, wanted_deployments
-from flows.server import LAUNCHER, _free_port
+from flows.server import LAUNCHER, free_port
 from models.errors import OperationsError
 
 pytestmark = pytest.mark.xdist_group("operations")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("operations")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Start a Prefect server of one's own and return its address."""
-    home, port = tmp_path_factory.mktemp("prefect"), _free_port()
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
     url = f"http://127.0.0.1:{port}/api"
     settings = {
         **os.environ,

@@ -1,0 +1,233 @@
+"""Prefect and MLflow for one machine, on loopback: one process tree that goes as a whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.server import STOP_TIMEOUT_S, wait_until_healthy
+from models.errors import OperationsError, WrongUseError
+from storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from storage.layout import Workspace
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Prefect and MLflow start processes of their own. Each command gets a process group, and this
+# program outlives us to end the groups that it was told of, whatever became of us.
+GUARDIAN = """
+import os, signal, sys, time
+groups = [int(line) for line in sys.stdin]
+for number, pause in ((signal.SIGTERM, 10), (signal.SIGKILL, 0)):
+    for group in groups:
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            pass
+    time.sleep(pause)
+"""
+LOOK_S = 1.0
+"""How often the processes are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve, and where."""
+
+    at: Workspace
+    prefect_port: int = 4200
+    mlflow_port: int = 5000
+    host: str = "127.0.0.1"
+    workers: tuple[str, ...] = ()
+    """Pools for which a worker is started as well."""
+
+    @property
+    def prefect_url(self) -> str:
+        """Return the address of Prefect's API."""
+        return f"http://{self.host}:{self.prefect_port}/api"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Return the address of MLflow."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def serve(what: Serving, ready: Callable[[Serving], None]) -> int:
+    """Serve until a signal comes or a process ends; return the exit code.
+
+    Databases are those of PREFECT_SERVER_DATABASE_CONNECTION_URL and MLFLOW_BACKEND_STORE_URI, or
+    SQLite files in the workspace; files of runs go to SIGNETFLOW_MLFLOW_ARTIFACTS, or into it.
+
+    Raises
+    ------
+    WrongUseError
+        If the host is not loopback.
+    OperationsError
+        If a server does not start.
+    """
+    require_loopback(what.host)
+    what.at.require_writable()
+    with ExitStack() as everything, _signals() as told:
+        start = everything.enter_context(_guarded(what))
+        children = [start(*one) for one in _servers(what)]
+        for child, url in zip(children, (what.prefect_url, what.mlflow_url), strict=True):
+            wait_until_healthy(_health(url), child.process, child.log)
+        for pool in what.workers:
+            command = ["prefect", "worker", "start", "--pool", pool, "--limit", "1"]
+            children.append(start(f"worker {pool}", command))
+        ready(what)
+        return _watch(children, told)
+
+
+def require_loopback(host: str) -> None:
+    """Refuse to listen where others could come.
+
+    Raises
+    ------
+    WrongUseError
+        If the host is not loopback.
+    """
+    if host not in LOOPBACK:
+        raise WrongUseError(
+            f"--host {host}: neither Prefect nor MLflow asks who calls, so they listen on loopback "
+            f"only. Put the reverse proxy of docker/ with its passwords before them; "
+            f"docs/operations.md says how."
+        )
+
+
+def _health(url: str) -> str:
+    return f"{url}/health"
+
+
+def _servers(what: Serving) -> Iterator[tuple[str, list[str]]]:
+    yield "prefect", [
+        "prefect", "server", "start", "--host", what.host, "--port", str(what.prefect_port),
+    ]  # fmt: skip
+    store = os.environ.get("MLFLOW_BACKEND_STORE_URI", what.at.mlflow_uri)
+    files = os.environ.get("SIGNETFLOW_MLFLOW_ARTIFACTS", str(what.at.mlflow_artefacts.absolute()))
+    yield "mlflow", [
+        "mlflow", "server", "--host", what.host, "--port", str(what.mlflow_port), "--workers", "1",
+        "--backend-store-uri", store, "--artifacts-destination", files, "--serve-artifacts",
+    ]  # fmt: skip
+
+
+@contextmanager
+def _guarded(what: Serving) -> Iterator[Callable[[str, Sequence[str]], _Child]]:
+    """Yield a function that starts a command; all that it started ends with us."""
+    guardian = subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed program
+        [sys.executable, "-c", GUARDIAN], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
+    if guardian.stdin is None:
+        raise AssertionError("asked for a pipe")
+    told, children = guardian.stdin, []
+
+    def start(name: str, command: Sequence[str]) -> _Child:
+        child = _started(what, name, command)
+        children.append(child)
+        print(child.process.pid, file=told, flush=True)  # into a pipe
+        return child
+
+    try:
+        yield start
+    finally:
+        for child in children:
+            _signal(child, signal.SIGTERM)
+        for child in children:
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(STOP_TIMEOUT_S)
+            _signal(child, signal.SIGKILL)
+            child.process.wait()
+        told.close()
+        guardian.terminate()
+        guardian.wait()
+
+
+def _signal(child: _Child, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.process.pid, number)
+
+
+def _started(what: Serving, name: str, command: Sequence[str]) -> _Child:
+    log = what.at.root / "servers" / f"{name.replace(' ', '-')}.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("ab") as stream, _migrating(what, name):
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed command
+            [sys.executable, "-m", *command],
+            env=environment(what), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            start_new_session=True,
+        )  # fmt: skip
+    return _Child(name, process, log)
+
+
+@contextmanager
+def _migrating(what: Serving, name: str) -> Iterator[None]:
+    """Bring Prefect's database up to date, one starter at a time: two would break each other."""
+    if name != "prefect":
+        yield
+        return
+    with exclusive(what.at.prefect_home / "start.lock"):
+        upgrade = ["-m", "prefect", "server", "database", "upgrade", "-y"]
+        done = subprocess.run(  # noqa: S603  # our own interpreter and a fixed command
+            [sys.executable, *upgrade], env=environment(what), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()[-1500:]
+            raise OperationsError(f"Prefect's database cannot be brought up to date: {said}")
+    yield
+
+
+def environment(what: Serving) -> dict[str, str]:
+    """Return what servers and workers are told."""
+    ours = {
+        "PREFECT_HOME": str(what.at.prefect_home.absolute()),
+        "PREFECT_API_URL": what.prefect_url,
+        "PREFECT_SERVER_UI_API_URL": what.prefect_url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "MLFLOW_TRACKING_URI": what.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+    return {**os.environ, **ours}
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Note the signals that ask to end, instead of dying of them half-way."""
+    told: list[int] = []
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda number, _frame: told.append(number)) for one in asked]
+    try:
+        yield told
+    finally:
+        for one, handler in zip(asked, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _watch(children: Sequence[_Child], told: Sequence[int]) -> int:
+    while not told:
+        for child in children:
+            code = child.process.poll()
+            if code is not None:
+                raise OperationsError(
+                    f"{child.name} ended by itself (exit code {code}); {child.log} says why. "
+                    f"Everything else was stopped: mend that and start again."
+                )
+        time.sleep(LOOK_S)
+    return 0
