@@ -60,6 +60,10 @@ class Measurer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what is under way and end the children."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for decoder in (*self._decoders, self._large):  # what they do now is of no use any more
             decoder.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from models.annotations import Role
-from models.errors import EmptyDatasetError, NotFoundError, WrongUseError
+from models.errors import EmptyDatasetError, ImageError, NotFoundError, WrongUseError
 from storage.datasets.easy import Looked, place_looked_at
 from storage.datasets.fingerprints import Fingerprints
 from storage.datasets.grouping import Split, grouping_for
@@ -177,7 +177,7 @@ def _sorted_out(
     """Return the items that can be registered, and the others; each file is read on the way."""
     accepted: dict[str, SourceItem] = {}
     refused: list[RefusedItem] = []
-    for item in items:
+    for item, taken in prints.ahead(items):
         if isinstance(item, RefusedItem):
             refused.append(item)
         elif item.name in accepted:
@@ -185,7 +185,10 @@ def _sorted_out(
             refused.append(RefusedItem(item.name, reason))
         else:
             try:
-                prints.of(item)
+                taken.result()
+            except ImageError as error:
+                reason = str(error).removeprefix(f"{item.path}: ")
+                refused.append(RefusedItem(item.name, reason))
             except OSError as error:
                 reason = f"{item.path}: cannot be read ({error.strerror})"
                 refused.append(RefusedItem(item.name, reason))

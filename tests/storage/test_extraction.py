@@ -192,7 +192,13 @@ def test_other_tiles_are_other_regions(tmp_path, at):
     assert extract_regions(at, ref, TILES) != extract_regions(at, ref, finer)
 
 
-def test_a_damaged_image_is_left_out_with_its_reason_and_the_rest_is_cut(tmp_path, cut):
+@pytest.fixture
+def unseen(monkeypatch):
+    """Let files be registered that nobody looked into."""
+    monkeypatch.setattr("storage.datasets.fingerprints.look_at", lambda *_: None)
+
+
+def test_a_damaged_image_is_left_out_with_its_reason_and_the_rest_is_cut(tmp_path, cut, unseen):
     bad, good = picture(tmp_path / "a.png", side=801), picture(tmp_path / "b.png")
     bad.write_bytes(bad.read_bytes()[:300])
     window = [((0, 0, 200, 200), Role.POSITIVE)]
@@ -202,7 +208,7 @@ def test_a_damaged_image_is_left_out_with_its_reason_and_the_rest_is_cut(tmp_pat
     assert "damaged" in regions.refused[0].reason
 
 
-def test_an_image_of_another_size_than_its_dataset_says_is_left_out(tmp_path, cut):
+def test_an_image_of_another_size_than_its_dataset_says_is_left_out(tmp_path, cut, unseen):
     odd, good = picture(tmp_path / "a.png", side=640), picture(tmp_path / "b.png")
     window = [((0, 0, 200, 200), Role.POSITIVE)]
     regions = cut(item(odd, window), item(good, window))

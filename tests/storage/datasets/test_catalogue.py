@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from models.annotations import Annotations, Polygons, Role
 from models.errors import (
@@ -49,7 +50,9 @@ def cells(name, n=3):
 
 def item(folder, name, role=Role.POSITIVE, n=3, **attributes):
     path = folder / f"{name}.png"
-    path.write_bytes(f"image {name}".encode())
+    text = PngInfo()
+    text.add_text("name", name)  # no two files are the same
+    Image.new("RGB", (40, 30)).save(path, pnginfo=text)
     return SourceItem(
         name=name,
         path=path,
@@ -163,7 +166,7 @@ def test_the_digest_depends_on_what_is_known(at, images, change):
 def test_the_digest_depends_on_the_pixels(at, images):
     given = item(images, "a")
     first = register(at, [given], name="mine").ref
-    given.path.write_bytes(b"another image")
+    Image.new("RGB", (40, 30), "white").save(given.path)
     assert register(at, [given], name="mine").ref != first
 
 
@@ -282,6 +285,20 @@ def test_two_items_of_one_name_are_not_mixed_up(at, images):
     summary = register(at, [one, replace(one, annotations=cells("other", 9))], name="mine")
     assert summary.n_annotations == 3
     assert "another item of this dataset has the same name" in summary.refused[0].reason
+
+
+def test_an_image_that_is_damaged_or_of_another_size_is_refused_by_name(at, images):
+    given = [item(images, name) for name in "abc"]
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(noise).save(given[0].path)
+    given[0].path.write_bytes(given[0].path.read_bytes()[:2000])
+    Image.new("RGB", (30, 40)).save(given[1].path)
+    summary = register(at, given, name="mine")
+    assert summary.accepted == 1
+    damaged, odd = summary.refused
+    assert (damaged.name, odd.name) == ("a", "b")
+    assert "damaged" in damaged.reason
+    assert "it has 30 x 40 px, its header says 40 x 30" in odd.reason
 
 
 def test_a_file_that_vanished_is_refused_by_name(at, images):
@@ -440,13 +457,13 @@ def picture(folder, name, seed, **attributes):
     pixels = np.repeat(np.repeat(rng.integers(60, 250, (9, 9, 3)), 8, 0), 8, 1).astype(np.uint8)
     one = item(folder, name, **attributes)
     Image.fromarray(pixels).save(one.path)
-    return one
+    return replace(one, width=72, height=72)
 
 
 def turned(source, folder, name, **attributes):
     one = item(folder, name, **attributes)
     Image.open(source.path).transpose(Image.Transpose.ROTATE_90).save(one.path)
-    return one
+    return replace(one, width=72, height=72)
 
 
 def test_the_same_pixels_in_two_groups_are_a_leak_that_names_the_pair(at, images):
@@ -456,7 +473,7 @@ def test_the_same_pixels_in_two_groups_are_a_leak_that_names_the_pair(at, images
     assert not at.root.exists()
 
 
-def test_the_same_file_twice_is_a_leak_though_it_is_no_image(at, images):
+def test_the_same_file_twice_is_a_leak_though_it_shows_nothing(at, images):
     given = [item(images, "a"), item(images, "b")]
     given[1].path.write_bytes(given[0].path.read_bytes())
     with pytest.raises(DataLeakError, match="a and b are the same file"):
@@ -478,9 +495,9 @@ def test_what_is_added_is_compared_with_what_was_there_without_reading_it_again(
     register(at, [first], name="mine")
     read = []
 
-    def noted(path, *how, look_at=fingerprints.look_at):
-        read.append(path.name)
-        return look_at(path, *how)
+    def noted(item, measurer, look_at=fingerprints.look_at):
+        read.append(item.path.name)
+        return look_at(item, measurer)
 
     monkeypatch.setattr(fingerprints, "look_at", noted)
     with pytest.raises(DataLeakError, match="a and b show the same pixels"):
