@@ -18,9 +18,12 @@ from PIL import Image
 from models.annotations import Role
 from models.errors import InputError
 from models.geometry.tiles import Window
+from storage.datasets.aperio import AperioReader
 from storage.datasets.coco import CocoReader
 from storage.datasets.digestpath import DigestPathReader
+from storage.datasets.drawn_slide import Wanted
 from storage.datasets.protocol import DatasetReader, RefusedItem, RefusedRecord, SourceItem
+from storage.datasets.qupath import QuPathReader
 from storage.datasets.slide_folder import SlideFolderReader
 from storage.datasets.synthetic.reader import SyntheticReader
 from storage.datasets.synthetic.settings import SyntheticSettings
@@ -115,12 +118,50 @@ def write_digestpath(folder, names):
     return Written(folder, tuple(paths))
 
 
+def write_geojson(folder, names):
+    paths = tuple(picture(folder / f"{name}.png") for name in names)
+    for name in names:
+        places = {f"{name}{n}": box for n, box in enumerate(BOXES)} | {"r": (0, 0, WIDTH, HEIGHT)}
+        features = [
+            {
+                "id": key,
+                "geometry": {"type": "Polygon", "coordinates": [[*corners(box), corners(box)[0]]]},
+                "properties": {"classification": "complete" if key == "r" else "cell"},
+            }
+            for key, box in places.items()
+        ]
+        (folder / f"{name}.geojson").write_text(json.dumps(features))
+    return Written(folder, paths)
+
+
+def corners(box):
+    x0, y0, x1, y1 = box
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+
+
+def write_aperio(folder, names):
+    paths = tuple(picture(folder / f"{name}.png") for name in names)
+    for name in names:
+        regions = "".join(
+            f'<Region Id="{n}" Type="2"><Vertices><Vertex X="{x0}" Y="{y0}"/>'
+            f'<Vertex X="{x1}" Y="{y1}"/></Vertices></Region>'
+            for n, (x0, y0, x1, y1) in enumerate(BOXES)
+        )
+        layer = f'<Annotation Id="1"><Regions>{regions}</Regions></Annotation>'
+        (folder / f"{name}.xml").write_text(f"<Annotations>{layer}</Annotations>")
+    return Written(folder, paths)
+
+
 READERS = {
     "coco": Reader(write_coco, CocoReader, takes_files=True),
     "slides": Reader(write_slides, lambda folder: SlideFolderReader(folder, Role.NEGATIVE), True),
     "synthetic": Reader(write_synthetic, SyntheticReader),
     "voc": Reader(write_voc, VocReader),
     "digestpath": Reader(write_digestpath, DigestPathReader),
+    "geojson": Reader(write_geojson, QuPathReader, takes_files=True),
+    "aperio": Reader(
+        write_aperio, lambda folder: AperioReader(folder, Wanted(role=Role.POSITIVE)), True
+    ),
 }
 
 
