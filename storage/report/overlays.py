@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from models.annotations import Polygons
     from storage.report.model import CropStory, Example, FoundPanel
 
-MOST_OUTLINES = 400
+MOST_OUTLINES = 200
 """Of one kind in one panel: more could not be told apart, and would make the page large."""
-MOST_POINTS = 40
+MOST_POINTS = 32
 """Of one outline; the longest cells are some forty pixels around."""
 JPEG_QUALITY = 85
 
@@ -86,16 +86,20 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
-def panels_svg(story: CropStory | Example, name: str) -> list[Markup]:
-    """Return one SVG per panel; the tissue is embedded in the first and reused by the others."""
+def panels_svg(
+    story: CropStory | Example, panels: Sequence[CropPanel | FoundPanel], name: str
+) -> list[Markup]:
+    """Return one SVG for each of a story's panels; the tissue is embedded in the first only."""
     height, width = story.image.shape[:2]
     uri = jpeg_uri(story.image)
     tissue = f'<image id="{name}" width="{width}" height="{height}" href="{uri}"/>'
     drawn = []
-    panels: tuple[CropPanel | FoundPanel, ...] = story.panels
     for index, panel in enumerate(panels):
         base = tissue if index == 0 else f'<use href="#{name}"/>'
-        paths = "".join(_paths(getattr(panel, kind.name), kind) for kind in kinds_of(panel))
+        paths = "".join(
+            _paths(getattr(panel, kind.name), kind, f"{name}-{index}-{kind.name}")
+            for kind in kinds_of(panel)
+        )
         label = escape(visible(f"{panel.title}: {counts(panel)}. {story.caption}"))
         drawn.append(
             f'<svg class="crop" role="img" aria-label="{label}" viewBox="0 0 {width} {height}">'
@@ -126,15 +130,18 @@ def counts(panel: CropPanel | FoundPanel) -> str:
     return ", ".join(f"{number} {text}" for text, number in drawn if number) or "nothing"
 
 
-def _paths(polygons: Polygons, kind: Kind) -> str:
+def _paths(polygons: Polygons, kind: Kind, name: str) -> str:
     rings = [polygons[row] for row in range(min(len(polygons), MOST_OUTLINES))]
     rings = [_thinned(ring) for ring in rings if len(ring) > 2]
     data = "".join(_ring(ring) for ring in rings)
     if not data:
         return ""
     # A pale line beneath keeps every colour readable on dark nuclei.
-    halo = f'<path d="{data}" class="halo" style="stroke-width:{kind.width + 1.4:g}"/>'
-    outline = f'{halo}<path d="{data}" {_style(kind)}/>'
+    outline = (
+        f'<defs><path id="{name}" d="{data}"/></defs>'
+        f'<use href="#{name}" class="halo" style="stroke-width:{kind.width + 1.4:g}"/>'
+        f'<use href="#{name}" {_style(kind)}/>'
+    )
     if not kind.crossed:
         return outline
     crosses = "".join(_cross(ring) for ring in rings)

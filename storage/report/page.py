@@ -42,6 +42,10 @@ BAR_WIDTH = 120
 MOST_PLOTS = {"froc": 12, "precision": 8, "curves": 16, "training": 18}
 MOST_STORIES = 8
 MOST_EXAMPLES = 12
+MOST_PANELS = 8
+"""Of one piece of tissue: the first and the last."""
+MOST_PICTURE_BYTES = 2_000_000
+"""Of the stories, and of the examples, together: one always stays."""
 MOST_CARDS = 200
 MOST_REFUSED = 50
 MOST_BREAKDOWNS = 18
@@ -153,19 +157,36 @@ def _pictures(data: ReportData) -> dict[str, Any]:
         kept = every[: MOST_PLOTS[name]]
         drawn[name] = [(one, draw(one, f"{name}{i}")) for i, one in enumerate(kept)]  # type: ignore[operator]  # each with its own
         drawn[f"{name}_left_out"] = len(every) - len(kept)
-    stories = [_story(one, f"crop{i}") for i, one in enumerate(data.crops[:MOST_STORIES])]
-    examples = [_story(one, f"seen{i}") for i, one in enumerate(data.examples[:MOST_EXAMPLES])]
+    stories = _stories(data.crops[:MOST_STORIES], "crop")
+    examples = _stories(data.examples[:MOST_EXAMPLES], "seen")
     return drawn | {
         "stories": stories,
+        "stories_left_out": len(data.crops) - len(stories),
         "examples": examples,
+        "examples_left_out": len(data.examples) - len(examples),
         "legend": [(kind.text, legend_svg(kind)) for kind in reversed(KINDS)],
         "outcomes": [(kind.text, legend_svg(kind)) for kind in reversed(OUTCOMES)],
     }
 
 
+def _stories(pieces: Sequence[CropStory | Example], name: str) -> list[Story]:
+    """Return the pieces of tissue that there is room for, ids beginning with ``name``."""
+    kept: list[Story] = []
+    n_bytes = 0
+    for index, piece in enumerate(pieces):
+        story = _story(piece, f"{name}{index}")
+        n_bytes += sum(len(panel.svg) for panel in story.panels)
+        if kept and n_bytes > MOST_PICTURE_BYTES:
+            break
+        kept.append(story)
+    return kept
+
+
 def _story(story: CropStory | Example, name: str) -> Story:
     panels: tuple[CropPanel | FoundPanel, ...] = story.panels
-    drawn = zip(panels, panels_svg(story, name), strict=True)
+    if len(panels) > MOST_PANELS:
+        panels = (panels[0], *panels[1 - MOST_PANELS :])
+    drawn = zip(panels, panels_svg(story, panels, name), strict=True)
     return Story(
         story.caption, tuple(Panel(panel.title, counts(panel), svg) for panel, svg in drawn)
     )

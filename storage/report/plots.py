@@ -77,6 +77,7 @@ FEW_POINTS = 4
 """A line of so few points needs marks to be seen at all."""
 LONGEST_NAME = 40
 """Characters of a name inside a plot."""
+MOST_MARKS = 40
 MOST_ENDS = 40
 """Rounds whose ends are marked along a training."""
 LABEL_GAP = 0.062
@@ -161,7 +162,8 @@ def rounds_svg(plot: RoundsPlot, name: str) -> Markup:
         if plot.band is not None:
             axes.axhspan(*plot.band, facecolor=RULE, alpha=0.45, lw=0)
         for index, one in enumerate(plot.curves):
-            axes.plot(*thinned(one.x, one.y), **_look(one.name, index))
+            x, y = thinned(one.x, one.y)
+            axes.plot(x, y, **_look(one.name, index), markevery=_every(x))
         rounds = np.concatenate([one.x for one in plot.curves])
         axes.set_xlim(rounds.min() - 0.15, rounds.max() + 0.15)
         axes.set_xlabel("round")
@@ -174,6 +176,11 @@ def rounds_svg(plot: RoundsPlot, name: str) -> Markup:
     return inline(
         figure, name, f"{plot.model}, {plot.quantity} against the round, at the end: {ends}."
     )
+
+
+def _every(x: NDArray[np.float64]) -> int:
+    """Return which points of a line to mark so that marks can be told apart."""
+    return -(-len(x) // MOST_MARKS) or 1
 
 
 def _short(value: float) -> str:
@@ -249,7 +256,8 @@ def _within(
 
 
 def _validation(axes: Axes, validation: Curve, best_epoch: float | None) -> None:
-    axes.plot(validation.x, validation.y, color=BLUE, lw=1.6, marker="o", ms=3.5)
+    x, y = thinned(validation.x, validation.y)
+    axes.plot(x, y, color=BLUE, lw=1.6, marker="o", ms=3.5, markevery=_every(x))
     axes.set_ylabel("validation FROC")
     if best_epoch is not None:
         axes.axvline(best_epoch, color=RED, lw=1, ls=(0, (2, 2)))

@@ -35,6 +35,12 @@ def decoded(code):
     return np.asarray(cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR))[:, :, ::-1]
 
 
+def svg_of(one):
+    kind = CropStory if isinstance(one, CropPanel) else Example
+    (svg,) = panels_svg(kind("s", white(), (one,)), (one,), "piece")
+    return svg
+
+
 def test_a_picture_survives_its_way_into_a_file():
     image = np.random.default_rng(0).integers(0, 255, (24, 20, 3), np.uint8)
     assert np.array_equal(decoded(png_bytes(image)), image)
@@ -49,15 +55,15 @@ def test_tissue_in_the_page_looks_as_it_did():
 
 def test_the_tissue_is_embedded_once_for_all_rounds():
     story = CropStory("slide", white(), (panel(annotated=[SQUARE]),) * 3)
-    svgs = panels_svg(story, "crop0")
+    svgs = panels_svg(story, story.panels, "crop0")
     assert [svg.count("data:image") for svg in svgs] == [1, 0, 0]
     assert all('href="#crop0"' in svg for svg in svgs[1:])
 
 
 def test_kinds_differ_in_line_as_well_as_in_colour():
     every = panel(annotated=[SQUARE], found=[SQUARE], added=[SQUARE], hidden=[SQUARE])
-    svg = panels_svg(CropStory("s", white(), (every,)), "crop0")[0]
-    lines = [part.split("/>")[0] for part in svg.split("<path ")[1:] if "halo" not in part]
+    svg = svg_of(every)
+    lines = [part.split("/>")[0] for part in svg.split("<use ")[1:] if "halo" not in part]
     assert len(lines) == 4
     styles = {line.split('stroke="')[1].split('"', 1)[1] for line in lines}
     assert len(styles) == 4
@@ -71,7 +77,7 @@ def test_the_text_alternative_counts_the_cells():
 
 def test_an_outline_without_points_draws_nothing():
     empty = panel(found=[np.zeros((0, 2))], hidden=[np.zeros((0, 2))])
-    assert "<path" not in panels_svg(CropStory("s", white(), (empty,)), "a")[0]
+    assert "<path" not in svg_of(empty)
     assert (draw(white(), empty) == 255).all()
 
 
@@ -94,13 +100,14 @@ def found(**kinds):
 def test_hits_misses_and_false_cells_differ_without_colour():
     looks = set()
     for kind in ("hit", "missed", "false", "unmarked"):
-        svg = panels_svg(Example("s", white(), (found(**{kind: [SQUARE]}),)), "seen0")[0]
-        looks.add(re.sub(r"#[0-9a-f]{6}", "", svg.split("/>", 1)[1]))
+        svg = svg_of(found(**{kind: [SQUARE]}))
+        look = re.sub(r"#[0-9a-f]{6}", "", svg.split("/>", 1)[1])
+        looks.add(look.replace(f"piece-0-{kind}", ""))
     assert len(looks) == 4
 
 
 def test_a_cross_lies_in_the_middle_of_a_false_cell():
-    svg = panels_svg(Example("s", white(), (found(false=[SQUARE]),)), "seen0")[0]
+    svg = svg_of(found(false=[SQUARE]))
     assert "M7.0 7.0L13.0 13.0M13.0 7.0L7.0 13.0" in svg
 
 
@@ -112,8 +119,8 @@ def test_what_was_found_and_missed_is_said_in_words():
 def test_a_crowd_of_outlines_is_drawn_in_part_and_counted_in_full():
     circle = np.stack([np.cos(np.arange(500.0)), np.sin(np.arange(500.0))], axis=1) * 5 + 10
     crowd = found(false=[circle] * 3000)
-    svg = panels_svg(Example("s", white(), (crowd,)), "seen0")[0]
-    drawn = next(part for part in svg.split("<path ")[1:] if "halo" in part)
+    svg = svg_of(crowd)
+    drawn = svg.split("<path ")[1].split("/>")[0]
     assert drawn.count("Z") == MOST_OUTLINES
     assert drawn.split("Z")[0].count(",") <= MOST_POINTS
     assert "3000 false" in svg

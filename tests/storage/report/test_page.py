@@ -222,5 +222,15 @@ def test_equal_data_makes_an_equal_page(report):
     assert build_page(report) == build_page(report)
 
 
+def test_of_many_rounds_the_first_and_the_last_are_drawn(report):
+    panels = tuple(replace(report.crops[0].panels[1], title=f"round {n}") for n in range(20))
+    page = build_page(replace(report, crops=(replace(report.crops[0], panels=panels),)))
+    shown = [f"<b>round {n}</b>" in page for n in range(20)]
+    assert shown == [n == 0 or n > 12 for n in range(20)]
+    assert read(page).open == []
+    used = set(re.findall(r'href="#([^"]+)"', page))
+    assert used <= set(read(page).ids)
+
+
 def test_the_page_stays_small(page):
     assert len(page) < 2_000_000
