@@ -126,6 +126,21 @@ class SlideFile:
         return self.read(Window(0, 0, self.width, self.height), downsample), downsample
 
 
+def require_plausible(mpp: float | None) -> None:
+    """Refuse a pixel size that a person gave and that no microscope has.
+
+    Raises
+    ------
+    WrongUseError
+        If it is such a one.
+    """
+    if mpp is not None and not plausible_mpp(mpp):
+        raise WrongUseError(
+            f"mpp {mpp:g} is none of a microscope: expected {MINIMUM_MPP:g} to {MAXIMUM_MPP:g} "
+            f"micrometres per pixel."
+        )
+
+
 def open_slide(
     path: Path, mpp: float | None = None, *, decoder: ImageDecoder | None = None
 ) -> ImageSlide | SlideFile:
@@ -150,11 +165,7 @@ def open_slide(
     WrongUseError
         If the given mpp is none of a microscope.
     """
-    if mpp is not None and not plausible_mpp(mpp):
-        raise WrongUseError(
-            f"mpp {mpp:g} is none of a microscope: expected {MINIMUM_MPP:g} to {MAXIMUM_MPP:g} "
-            f"micrometres per pixel."
-        )
+    require_plausible(mpp)
     child = decoder or ImageDecoder()
     opened = None
     try:

@@ -11,9 +11,8 @@ from models.errors import InputError
 from storage.datasets.listing import listing
 from storage.datasets.naming import naming
 from storage.datasets.protocol import RefusedItem
-from storage.datasets.slide_folder import SLIDE_SUFFIXES
 from storage.geojson import geojson_name
-from storage.images import SUFFIXES
+from storage.images import SLIDE_SUFFIXES, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from models.annotations import Annotations, Role
-from models.errors import InputError, WrongUseError
+from models.errors import ImageError, InputError, WrongUseError
 from models.geometry.tiles import Window
 from storage.datasets.listing import Listing, listing
 from storage.datasets.naming import naming
-from storage.datasets.protocol import RefusedItem, SourceItem
-from storage.images import SUFFIXES, ImageDecoder
-from storage.slides import open_slide
+from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
+from storage.images import SLIDE_SUFFIXES, SUFFIXES
+from storage.measuring import Measurer
+from storage.slides import require_plausible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from storage.slides import Slide
+    from storage.images import Measured
 
-SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff"})
-PROBE_PX = 64
+UNREAD_SUFFIXES = frozenset(
+    {".gif", ".webp", ".jp2", ".j2k", ".heic", ".avif", ".psd", ".dcm", ".mrxs", ".czi", ".vsi"}
+    | {".vms", ".vmu", ".lif", ".nd2", ".isyntax", ".jxl", ".tga", ".ppm", ".pgm"}
+)
+"""Images and slides that are refused by name, lest they seem to be taken."""
+WHOLE_PX = 4096 * 4096
+"""Of larger images only the tissue is taken, as of slides."""
 
 
 class SlideFolderReader:
@@ -57,25 +64,41 @@ class SlideFolderReader:
     def items(self) -> Iterator[SourceItem | RefusedItem]:
         """Yield each slide, or why it was refused.
 
+        A slide must have stained tissue. An image of at most `WHOLE_PX` is taken as it is: someone
+        chose what it shows.
+
         Raises
         ------
         InputError
             If there is no such folder or file, or no slide in it.
+        WrongUseError
+            If the given mpp is none of a microscope.
         """
+        require_plausible(self._mpp)  # wrong for all of them, not a fault of one file
         found = self._found()
-        folder, self.total = found.folder, len(found.files) + len(found.refused)
+        self.total = len(found.files) + len(found.refused)
         name_of = naming(found.files)
         yield from found.refused
-        with ImageDecoder() as decoder:
-            for file in found.files:
+        with Measurer() as measurer:
+            for file, measured in measurer.ahead(found.files, partial(self._measure, measurer)):
+                path = found.folder / file
                 try:
-                    with open_slide(folder / file, self._mpp, decoder=decoder) as slide:
-                        yield self._item(name_of(file), folder / file, slide)
+                    yield self._item(name_of(file), path, measured.result())
                 except InputError as error:
-                    # A wrong --mpp is wrong for all of them, not a fault of this file.
-                    if isinstance(error, WrongUseError):
-                        raise
-                    yield RefusedItem(file, str(error).removeprefix(f"{folder / file}: "))
+                    yield RefusedItem(file, str(error).removeprefix(f"{path}: "))
+
+    def _measure(self, measurer: Measurer, file: str) -> Measured:
+        path = self._folder() / file
+        suffix = path.suffix.lower()
+        if suffix in UNREAD_SUFFIXES:
+            raise ImageError(
+                f"files that end in {suffix} are not read. Convert it to a tiled TIFF pyramid, a "
+                f"PNG or a JPEG."
+            )
+        return measurer.measure(path, self._mpp, tissue=True)
+
+    def _folder(self) -> Path:
+        return self._path.parent if self._path.is_file() else self._path
 
     def _found(self) -> Listing:
         if self._path.is_file():
@@ -83,7 +106,7 @@ class SlideFolderReader:
         if not self._path.is_dir():
             raise InputError(f"{self._path}: no such file or folder.")
         known = SLIDE_SUFFIXES | SUFFIXES
-        found = listing(self._path, known)
+        found = listing(self._path, known | UNREAD_SUFFIXES)
         if not found.files and not found.refused:
             raise InputError(
                 f"{self._path}: no slides or images there. Files that end in "
@@ -91,23 +114,18 @@ class SlideFolderReader:
             )
         return found
 
-    def _item(self, name: str, path: Path, slide: Slide) -> SourceItem:
-        _read_a_little(slide)
+    def _item(self, name: str, path: Path, found: Measured) -> SourceItem:
+        whole = not found.is_slide and found.width * found.height <= WHOLE_PX
+        window = Window(0, 0, found.width, found.height)
         return SourceItem(
             name=name,
             path=path,
-            width=slide.width,
-            height=slide.height,
-            mpp=slide.mpp,
-            windows=(),
-            rest=self._role,
+            width=found.width,
+            height=found.height,
+            mpp=found.mpp,
+            windows=(KnownWindow(window, self._role),) if whole else (),
+            rest=None if whole else self._role,
             annotations=Annotations.none(),
             truth=Annotations.none() if self._role is Role.NEGATIVE else None,
             attributes={"slide": name},
         )
-
-
-def _read_a_little(slide: Slide) -> None:
-    """Read a few pixels of the middle: damaged slides open, and fail at the first read."""
-    x0, y0 = max(0, slide.width - PROBE_PX) // 2, max(0, slide.height - PROBE_PX) // 2
-    slide.read(Window(x0, y0, min(slide.width, x0 + PROBE_PX), min(slide.height, y0 + PROBE_PX)), 1)

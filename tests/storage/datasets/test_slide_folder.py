@@ -1,3 +1,6 @@
+import os
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -5,7 +8,8 @@ from PIL import Image
 
 from models.annotations import Role
 from models.errors import InputError, WrongUseError
-from storage.datasets.protocol import RefusedItem, SourceItem
+from models.geometry.tiles import Window
+from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
 from storage.datasets.slide_folder import SlideFolderReader
 
 
@@ -13,12 +17,12 @@ def pixels(side=96):
     return np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
 
 
-def slide(path, mpp=0.25):
+def slide(path, mpp=0.25, pixels=pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     per_cm = 1e4 / mpp
-    how = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    how: dict[str, Any] = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
     with tifffile.TiffWriter(path) as file:
-        where = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+        where: dict[str, Any] = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
         file.write(pixels(), subifds=1, **where, **how)
         file.write(pixels()[::2, ::2], subfiletype=1, **how)
 
@@ -42,7 +46,10 @@ def test_slides_and_images_of_a_folder_and_below_are_read(tmp_path):
     ]  # fmt: skip
     assert [one.mpp for one in accepted] == [None, pytest.approx(0.25), pytest.approx(0.5)]
     assert {(one.width, one.height) for one in accepted} == {(96, 96)}
-    assert all(one.windows == () and one.rest is Role.NEGATIVE for one in accepted)
+    image, *slides = accepted
+    assert all(one.windows == () and one.rest is Role.NEGATIVE for one in slides)
+    assert image.windows == (KnownWindow(Window(0, 0, 96, 96), Role.NEGATIVE),)
+    assert image.rest is None
 
 
 def test_negative_tissue_has_truth_that_is_empty(tmp_path):
@@ -81,6 +88,44 @@ def test_a_damaged_file_is_refused_and_the_others_stay(tmp_path):
     accepted, refused = read(tmp_path)
     assert [one.name for one in accepted] == ["a"]
     assert sorted(refused) == ["b.tiff", "c.png"]
+
+
+def test_of_a_large_image_only_the_tissue_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.datasets.slide_folder.WHOLE_PX", 96 * 96 - 1)
+    Image.fromarray(pixels()).save(tmp_path / "a.png")
+    (one,), _ = read(tmp_path)
+    assert (one.windows, one.rest) == ((), Role.NEGATIVE)
+
+
+@pytest.mark.parametrize(("grey", "reason"), [(250, "no stained tissue"), (30, "fluorescence")])
+def test_a_slide_of_which_extraction_would_take_nothing_is_refused_at_once(tmp_path, grey, reason):
+    slide(tmp_path / "a.tiff", pixels=lambda: np.full((96, 96, 3), grey, np.uint8))
+    slide(tmp_path / "b.tiff")
+    accepted, refused = read(tmp_path)
+    assert [one.name for one in accepted] == ["b"]
+    assert reason in refused["a.tiff"]
+
+
+def test_images_of_formats_that_are_not_read_are_refused_by_name(tmp_path):
+    slide(tmp_path / "a.tiff")
+    for name in ("b.gif", "c.czi"):
+        (tmp_path / name).write_bytes(b"GIF89a")
+    accepted, refused = read(tmp_path)
+    assert [one.name for one in accepted] == ["a"]
+    assert "that end in .gif are not read" in refused["b.gif"]
+    assert "that end in .czi are not read" in refused["c.czi"]
+
+
+def test_a_pipe_or_a_folder_with_the_name_of_an_image_does_not_stop_it(tmp_path):
+    slide(tmp_path / "a.tiff")
+    os.mkfifo(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "c.tiff")
+    (tmp_path / "d.png").mkdir()
+    (tmp_path / "e.png").symlink_to("/dev/zero")
+    accepted, refused = read(tmp_path)
+    assert [one.name for one in accepted] == ["a"]
+    assert sorted(refused) == ["b.png", "c.tiff", "e.png"]
+    assert "no file" in refused["b.png"]
 
 
 def test_positive_slides_need_annotations(tmp_path):
