@@ -104,10 +104,14 @@ def refused(at: Workspace, inputs: ReportInputs) -> list[Refused]:
 
 
 def _at_ingest(at: Workspace, inputs: ReportInputs) -> Refused:
-    from storage.report.model import Refused
+    from storage.datasets.refusals import refusals_of
+    from storage.report.model import Refusal, Refused
 
-    del at, inputs
-    return Refused("at ingest", None)
+    known = refusals_of(at, inputs.dataset)
+    if known is None:
+        return Refused("at ingest", None)
+    items = tuple(Refusal(one.name, one.reason) for one in known.items)
+    return Refused("at ingest", known.count, items)
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -18,6 +18,7 @@ from storage.datasets.grouping import Split, grouping_for
 from storage.datasets.hide import hidden
 from storage.datasets.likeness import require_apart, same_pixels, told_apart
 from storage.datasets.protocol import RefusedItem, SourceItem
+from storage.datasets.refusals import note_refusals
 from storage.datasets.registered import (
     Catalogue,
     CatalogueItem,
@@ -141,6 +142,8 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         easy = _easy(rows, alike, before, seed)
         header = split.to_json() | {"hide": float(hide), "seed": seed, "easy": easy} | apart
         ref = write_version(at, name, header, rows, accepted)
+        kept = before.ref if before and add else None
+        note_refusals(at, ref, refused, parent=kept, taken={row.name for row in rows})
     return IngestSummary(
         name=name,
         ref=ref,

@@ -1,5 +1,8 @@
 import subprocess
 
+from storage.datasets.protocol import RefusedItem
+from storage.datasets.refusals import note_refusals, refusals_path
+from storage.report.model import Refusal
 from tasks.provenance import (
     PACKAGES,
     dataset_facts,
@@ -64,9 +67,21 @@ def test_the_dataset_is_described_in_words(conducted):
     assert facts["kept together in hard folds"] == "organ"
 
 
-def test_what_was_refused_when_regions_were_cut_is_counted(conducted):
-    steps = {one.step: one for one in refused(conducted.ground.at, conducted.inputs)}
-    assert steps["when regions were cut"].count == 0
+def test_what_was_refused_is_counted_step_by_step(own_ground, conducted):
+    at, inputs = own_ground.at, conducted.inputs
+    assert [(one.step, one.count) for one in refused(at, inputs)] == [
+        ("at ingest", 0), ("when regions were cut", 0),
+    ]  # fmt: skip
+    note_refusals(at, inputs.dataset, [RefusedItem("a.png", "truncated")])
+    first = refused(at, inputs)[0]
+    assert (first.count, first.items) == (1, (Refusal("a.png", "truncated"),))
+
+
+def test_a_dataset_of_an_older_signetflow_does_not_claim_that_nothing_was_refused(
+    own_ground, conducted
+):
+    refusals_path(own_ground.at, conducted.inputs.dataset).unlink()
+    assert refused(own_ground.at, conducted.inputs)[0].count is None
 
 
 def test_nested_settings_become_dotted_names():

@@ -23,6 +23,7 @@ from models.geometry.tiles import Window
 from storage.datasets import fingerprints
 from storage.datasets.catalogue import latest, names, open_catalogue, register
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
+from storage.datasets.refusals import Refusals, refusals_of
 from storage.layout import Workspace
 from storage.locks import alone
 
@@ -278,6 +279,20 @@ def test_strict_registers_nothing_when_one_is_refused(at, images):
     assert (summary.ref, summary.accepted, summary.refused) == (None, 1, (REFUSED,))
     assert not at.root.exists()
     assert register(at, [item(images, "a")], name="mine", strict=True).ref is not None
+
+
+def test_what_was_refused_is_kept_beside_the_dataset_and_is_no_part_of_it(at, images):
+    first = register(at, [item(images, "a"), REFUSED], name="mine").ref
+    again = register(at, [item(images, "a")], name="mine").ref
+    assert first is not None
+    assert first == again
+    known = refusals_of(at, first)
+    assert known is not None
+    assert (known.count, known.items) == (0, ())
+    register(at, [item(images, "b"), REFUSED], name="mine")
+    more = register(at, [item(images, "c")], name="mine", add=True).ref
+    assert more is not None
+    assert refusals_of(at, more) == Refusals(1, (REFUSED,))
 
 
 def test_two_items_of_one_name_are_not_mixed_up(at, images):
