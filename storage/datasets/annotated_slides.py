@@ -119,13 +119,13 @@ class AnnotatedSlides(ABC):
         return text
 
     def _require_class(self, seen: Counter[str]) -> None:
-        """Refuse a class that no object has, if others are there."""
-        asked = self._wanted.class_name
+        """Refuse classes that no object has, if others are there."""
+        asked = self._wanted.class_names
         others = [f"{name or 'none'} ({count})" for name, count in seen.most_common(CLASSES_SHOWN)]
-        if asked is not None and others and not seen[asked]:
+        if asked and others and not any(seen[one] for one in asked):
             raise WrongUseError(
-                f"{self._path}: no object has the class {asked!r}; there are {', '.join(others)}. "
-                f"Choose one with --class, or leave it out to take all."
+                f"{self._path}: no object has the class {asked[0]!r}; there are "
+                f"{', '.join(others)}. Choose one with --class, or leave it out to take all."
             )
 
     def _item(self, pair: Pair, decoder: ImageDecoder) -> tuple[SourceItem, Known]:

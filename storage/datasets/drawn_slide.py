@@ -29,8 +29,9 @@ NOT_COMPLETE = "complete regions that count as annotated: something refused may 
 class Wanted:
     """What is to be made of the things on a slide."""
 
-    class_name: str | None = None
-    """Of the cells; None: every class that means no region. Empty: those without a class."""
+    class_names: tuple[str, ...] = ()
+    """Of the cells, taken as one; none: every class that means no region. An empty name stands for
+    objects without a class."""
     unclassified: bool = False
     """Whether every class is to mean those without one as well."""
     regions: RegionNames = field(default_factory=RegionNames)
@@ -45,9 +46,9 @@ class Wanted:
 
     def takes(self, class_name: str, name: str = "") -> bool:
         """Return whether an object of that class is a cell that is asked for."""
-        if self.class_name is None:  # QuPath marks classes that do not count by a star
+        if not self.class_names:  # QuPath marks classes that do not count by a star
             return (class_name != "" or self.unclassified) and not class_name.endswith("*")
-        return self.class_name == class_name or (self.class_name == name != "")
+        return class_name in self.class_names or (name != "" and name in self.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class _Sorting:
         self._ids: set[str] = set()
         self._cells: list[Cell] = []
         self._regions: list[Region] = []
+        self._lost_regions: list[str] = []
         self._refused: list[RefusedRecord] = []
         self._noticed: Counter[str] = Counter()
         self._doubts: list[NDArray[np.float64] | None] = []
@@ -131,7 +133,7 @@ class _Sorting:
                 self._noticed["objects that a program found, not used (see --detections)"] += 1
         elif self._wanted.takes(one.class_name, one.name):
             self._add_cell(one)
-        elif not one.class_name and self._wanted.class_name is None:
+        elif not one.class_name and not self._wanted.class_names:
             self._noticed["objects without a class, not used (--class '' takes them)"] += 1
             self._doubts.append(one.box)
 
@@ -139,6 +141,7 @@ class _Sorting:
         try:
             region = region_of(one, statement, self._size)
         except AnnotationError as error:
+            self._lost_regions.append(f"{one.id}: {error}")
             self._refuse(one.id, str(error))
             return
         other = next((r for r in self._regions if r.window.intersects(region.window)), None)
@@ -172,6 +175,8 @@ class _Sorting:
         self._refuse(one.id, one.reason)
         if statement is None:
             self._doubts.append(None)
+        else:
+            self._lost_regions.append(f"{one.id}: {one.reason}")
 
     def _refuse(self, object_id: str, reason: str) -> None:
         self._refused.append(RefusedRecord(f"{self._file_name}: {object_id}", reason))
@@ -204,6 +209,8 @@ class _Sorting:
     def _whole(self) -> list[Region]:
         """Return the region of a slide on which none is drawn."""
         role = self._wanted.role
+        if lost := self._lost_regions:
+            raise AnnotationError(f"none of its {len(lost)} regions can be used; {lost[0]}")
         if role is None:
             raise AnnotationError(
                 f"no region is drawn that says which tissue was looked at, beside "

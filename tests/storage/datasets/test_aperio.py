@@ -208,7 +208,7 @@ def test_a_pixel_size_that_is_given_counts(folder):
 def test_one_class_can_be_asked_for(folder):
     text = (folder / "a.xml").read_text().replace('Type="2"', 'Type="2" Text="SRC"')
     (folder / "a.xml").write_text(text)
-    one = only(AperioReader(folder, Wanted("SRC")))
+    one = only(AperioReader(folder, Wanted(("SRC",))))
     assert one.annotations.ids.tolist() == ["a/1/2"]
 
 

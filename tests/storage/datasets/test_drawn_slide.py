@@ -61,7 +61,7 @@ def test_where_there_is_nothing_but_negative_regions_the_truth_is_empty():
 def test_one_class_can_be_asked_for():
     objects = region("r", "annotated"), box("a", 10, 10), box("b", 30, 10, class_name="Lymphocyte")
     assert known(*objects).cells.ids.tolist() == ["a", "b"]
-    only = known(*objects, class_name="SRC")
+    only = known(*objects, class_names=("SRC",))
     assert only.cells.ids.tolist() == ["a"]
     assert (only.refused, dict(only.noticed)) == ((), {})
     assert only.classes == {"SRC": 1, "Lymphocyte": 1}
@@ -78,7 +78,7 @@ def test_objects_without_a_class_are_cells_only_when_asked_for():
     assert len(without.cells) == 0
     assert without.noticed["objects without a class, not used (--class '' takes them)"] == 1
     assert without.truth is None  # one of them may be a cell
-    assert known(*objects, class_name="").cells.ids.tolist() == ["a"]
+    assert known(*objects, class_names=("",)).cells.ids.tolist() == ["a"]
     assert known(*objects, unclassified=True).cells.ids.tolist() == ["a"]
 
 
@@ -114,7 +114,7 @@ def test_a_cell_that_cannot_be_used_is_refused_by_its_id():
 def test_what_marks_no_cell_is_counted_only():
     found = known(
         region("r", "completely annotated"), Unusable("p", "", "", "a Point", is_mark=False),
-        Unusable("x", "Stroma", "", "it has no geometry"), class_name="SRC",
+        Unusable("x", "Stroma", "", "it has no geometry"), class_names=("SRC",),
     )  # fmt: skip
     assert found.noticed == {"objects that mark no cell and cannot be used": 2}
     assert (found.refused, found.truth_windows) == ((), (Window(0, 0, 200, 200),))
@@ -168,6 +168,19 @@ def test_flaws_of_outlines_are_counted():
 def test_a_slide_on_which_no_region_is_drawn_is_refused_with_what_to_do():
     with pytest.raises(AnnotationError, match=r"beside 1 cells.*'annotated'.*--role"):
         known(box("a", 10, 10))
+
+
+@pytest.mark.parametrize("role", [None, Role.POSITIVE])
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        (region("r", "negative", side=20), "r: the region is 20 x 20 px"),
+        (Unusable("r", "negative", "", "it has no geometry"), "r: it has no geometry"),
+    ],
+)
+def test_a_slide_whose_regions_cannot_be_used_is_refused_with_their_reason(lost, reason, role):
+    with pytest.raises(AnnotationError, match=f"none of its 1 regions can be used; {reason}"):
+        known(lost, box("a", 10, 10), role=role)
 
 
 def test_a_slide_without_regions_may_count_as_a_whole():

@@ -151,11 +151,12 @@ def test_region_classes_of_ones_own_are_known(folder):
 def test_a_class_that_no_object_has_is_wrong_use_and_the_classes_are_listed(folder):
     path = folder("a", region(), cell(), cell("b", 50, class_name="Lymphocyte"), cell("c", 90))
     with pytest.raises(WrongUseError, match=r"'src'; there are SRC \(2\), Lymphocyte \(1\)"):
-        read(path, class_name="src")
+        read(path, class_names=("src",))
 
 
 def test_a_slide_of_negative_regions_needs_no_object_of_the_class(folder):
-    (one,) = read(folder("a", region("negative"), cell("b", 300, class_name="x")), class_name="SRC")
+    path = folder("a", region("negative"), cell("b", 300, class_name="x"))
+    (one,) = read(path, class_names=("SRC",))
     assert len(one.annotations) == 0
 
 
