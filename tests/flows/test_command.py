@@ -1,0 +1,50 @@
+import shlex
+
+import pytest
+
+from flows.command import MOST_CHANGES, shortest_command
+from flows.config import PRESETS, load_config
+from tests.conftest import small_config
+
+
+def said(command):
+    """Return the configuration that a command runs."""
+    words = shlex.split(command)
+    assert words[:2] == ["signetflow", "run"]
+    assert words[3::2] == ["--set"] * len(words[4::2])
+    return load_config(words[2], tuple(words[4::2]))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("seeds=[1, 2]", "dataset=mine"),
+        ("training.learning_rate=1e-05", "instances.candidate_floor=0.05"),
+        ("networks={one: {family: tiny_dla}}", "arms=[supervised, self]"),
+        ("dataset='on'",),  # YAML reads a bare word here as true
+        ("self_training.stop.minimum_growth=0.5", "evaluation.minimum_precision=0.2"),
+    ],
+)
+def test_the_command_runs_the_same_retraining(overrides):
+    config = load_config("demo", overrides)
+    command = shortest_command(config)
+    assert said(command) == config
+    assert command.startswith("signetflow run demo")
+    assert command.count("--set") == len(overrides)
+
+
+def test_the_nearest_preset_is_named_whatever_the_run_is_called():
+    config = load_config("tiny", ("name=demo",))
+    assert shortest_command(config) == "signetflow run tiny --set name=demo"
+
+
+def test_a_configuration_that_is_near_no_preset_has_no_command():
+    assert shortest_command(small_config()) == ""
+    assert MOST_CHANGES < 20
+
+
+def test_every_shipped_preset_is_its_own_command():
+    for path in PRESETS.glob("*.yaml"):
+        if path.stem in {"demo", "tiny", "paper", "images-cpu"}:
+            assert shortest_command(load_config(path.stem)) == f"signetflow run {path.stem}"
