@@ -54,6 +54,17 @@ class Conductor:
 
     def report(self) -> Ref:
         """Go through every stage and return the report."""
+        return report(
+            self.run,
+            "write the report",
+            inputs=self.inputs(),
+            evaluation=self.config.evaluation,
+            candidate_floor=self.config.instances.candidate_floor,
+            settings=canonical_json(self.config.model_dump(mode="json")),
+        )
+
+    def inputs(self) -> ReportInputs:
+        """Go through every stage but the last and return what there is to report."""
         config, run = self.config, self.run
         regions = extract(run, "cut regions", dataset=self.dataset, tiles=config.tiles)
         annotated = annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
@@ -63,16 +74,7 @@ class Conductor:
             bench = Bench(run, config, trial, regions, annotated, self._recipes())
             results = run_arms(bench, partial(self._told, bench))
             evidence += [self._evaluated(bench, result) for result in results]
-        inputs = ReportInputs(self.dataset, regions, annotated, tuple(evidence))
-        settings = canonical_json(config.model_dump(mode="json"))
-        return report(
-            run,
-            "write the report",
-            inputs=inputs,
-            evaluation=config.evaluation,
-            candidate_floor=config.instances.candidate_floor,
-            settings=settings,
-        )
+        return ReportInputs(self.dataset, regions, annotated, tuple(evidence))
 
     def trials(self) -> list[Trial]:
         """Return every split, fold and seed."""

@@ -10,6 +10,7 @@ import typer
 from flows.cli.output import JsonOption, WorkspaceOption, note, progress
 
 if TYPE_CHECKING:
+    from storage.datasets.synthetic.settings import SyntheticSettings
     from storage.layout import Workspace
 
 
@@ -57,14 +58,20 @@ def demo(
     at = workspace_at(workspace)
     preset = "tiny" if size is Size.TINY else "demo"
     dataset = f"{preset}-{seed}"
-    make_slides(at, dataset, size, seed)
+    make_slides(at, dataset, _settings(size, seed))
     overrides = (f"dataset={dataset}", f"seeds=[{seed}]", f"splits=[{mode.value}]")
     plan, report, was_there = execute(load_config(preset, overrides), at)
     show_result(at, plan.run_id, report, was_there=was_there, as_json=as_json)
 
 
-def make_slides(at: Workspace, dataset: str, size: Size, seed: int) -> None:
-    """Make up the slides of the demo and ingest them, unless that was done before."""
+def _settings(size: Size, seed: int) -> SyntheticSettings:
+    from storage.datasets.synthetic.settings import SyntheticSettings
+
+    return SyntheticSettings.tiny(seed) if size is Size.TINY else SyntheticSettings.small(seed)
+
+
+def make_slides(at: Workspace, dataset: str, settings: SyntheticSettings) -> None:
+    """Make up slides and ingest them, unless that was done before."""
     from storage.datasets.registered import names
 
     at.require_writable()
@@ -72,11 +79,9 @@ def make_slides(at: Workspace, dataset: str, size: Size, seed: int) -> None:
         return
     from storage.datasets.catalogue import register as register_dataset
     from storage.datasets.synthetic.reader import SyntheticReader
-    from storage.datasets.synthetic.settings import SyntheticSettings
     from storage.datasets.synthetic.slides import make_dataset
 
     folder = at.root / "slides" / dataset
-    settings = SyntheticSettings.tiny(seed) if size is Size.TINY else SyntheticSettings.small(seed)
     note(f"drawing slides into {folder}")
     with progress("drawing slides") as advance:
         make_dataset(folder, settings, progress=advance)

@@ -14,7 +14,7 @@ from storage.layout import Kind, Ref, Workspace, default_root
 from storage.locks import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flows.config import RetrainConfig
@@ -45,14 +45,23 @@ def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
 
 def _made(config: RetrainConfig, at: Workspace, plan: Plan) -> Ref:
     """Go through the stages and return the report."""
+
+    def made() -> str:
+        from flows.retrain import retrain
+
+        report: str = retrain(config, at.root)
+        return report
+
+    kind, digest = in_flow(at, plan, made).split("/")
+    return Ref(Kind(kind), digest)
+
+
+def in_flow(at: Workspace, plan: Plan, flow: Callable[[], str]) -> str:
+    """Return what a flow returns, with a Prefect server to show it and progress on the way."""
     from flows.server import prefect_server
 
     with prefect_server(at), _watched(plan):
-        from flows.retrain import retrain
-
-        made: str = retrain(config, at.root)
-        kind, digest = made.split("/")
-    return Ref(Kind(kind), digest)
+        return flow()
 
 
 @contextmanager

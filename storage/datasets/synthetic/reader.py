@@ -10,6 +10,7 @@ from models.errors import AnnotationError, InputError
 from storage.datasets.measured import measured
 from storage.datasets.protocol import KnownWindow, RefusedItem, SourceItem
 from storage.datasets.synthetic.qupath import read_geojson
+from storage.datasets.synthetic.settings import MADE_UP
 from storage.datasets.synthetic.slides import FORMAT_VERSION, INDEX
 from storage.images import ImageDecoder
 
@@ -91,7 +92,7 @@ class SyntheticReader:
             rest=rest,
             annotations=partial.cells,
             truth=read_geojson(self._inside(entry["truth"])).cells,
-            attributes={"slide": name, "organ": str(entry["organ"])},
+            attributes={"slide": name, "organ": str(entry["organ"]), **MADE_UP},
         )
 
     def _inside(self, name: str) -> Path:

@@ -16,7 +16,7 @@ from storage.datasets.protocol import RefusedItem, SourceItem
 from storage.datasets.synthetic.qupath import CELL, outline_of, read_geojson, write_geojson
 from storage.datasets.synthetic.reader import SyntheticReader
 from storage.datasets.synthetic.sections import draw_slide, plan
-from storage.datasets.synthetic.settings import SyntheticSettings
+from storage.datasets.synthetic.settings import MADE_UP, SyntheticSettings
 from storage.datasets.synthetic.slides import INDEX, make_dataset
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_a_positive_slide_has_an_annotated_window_and_unlabelled_tissue(folder):
     (known,) = item.windows
     assert (known.window, known.role) == (Window(256, 256, 512, 512), Role.POSITIVE)
     assert (item.rest, item.mpp) == (Role.UNLABELLED, 0.25)
-    assert item.attributes == {"slide": "organ00-slide00-positive", "organ": "organ00"}
+    assert item.attributes == MADE_UP | {"slide": "organ00-slide00-positive", "organ": "organ00"}
     assert item.path.is_file()
 
 

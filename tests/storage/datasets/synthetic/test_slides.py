@@ -124,7 +124,9 @@ def test_a_folder_that_cannot_be_made_is_a_workspace_error(tmp_path):
         make_dataset(tmp_path / "file" / "folder", SETTINGS)
 
 
-@pytest.mark.parametrize(("size", "slides", "sections"), [("tiny", 12, 18), ("small", 72, 180)])
+@pytest.mark.parametrize(
+    ("size", "slides", "sections"), [("tiny", 12, 18), ("small", 72, 180), ("study", 72, 180)]
+)
 def test_the_sizes_hold_what_they_promise(size, slides, sections):
     settings = getattr(SyntheticSettings, size)(seed=5)
     found = list(plan(settings))
