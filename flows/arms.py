@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.config import Arm
-from flows.rounds import ArmResult, longer, on_unlabelled, paces, self_training, supervised
+from flows.rounds import longer, on_unlabelled, paces, self_training, supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flows.bench import Bench
+    from flows.results import ArmResult
 
 STANDS_ON = {
     Arm.SUPERVISED: (),

@@ -16,7 +16,7 @@ from models.errors import ConfigError
 from models.geometry.settings import EllipseSettings, TileSettings
 from models.instances.settings import InstanceSettings
 from models.merging.settings import MergeSettings
-from models.methods.settings import CooperativeSettings, SelfTrainingSettings
+from models.methods.settings import AlarmSettings, CooperativeSettings, SelfTrainingSettings
 from models.metrics.settings import EvaluationSettings
 from models.networks.settings import NetworkSettings
 from models.prediction.settings import WindowSettings
@@ -73,6 +73,7 @@ class RetrainConfig(Settings):
     merging: MergeSettings = MergeSettings()
     self_training: SelfTrainingSettings = SelfTrainingSettings()
     cooperative: CooperativeSettings = CooperativeSettings()
+    alarm: AlarmSettings = AlarmSettings()
     instances: InstanceSettings = InstanceSettings()
     windows: WindowSettings = WindowSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

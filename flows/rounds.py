@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.config import Arm
+from flows.results import ArmResult, result, steps_of, weighed
 from models.annotations import Role
-from models.methods.rounds import best_round
 from storage.checkpoints import load_card
 from storage.datasets.splits import Part
 from tasks.evidence import Round
@@ -21,36 +21,11 @@ from tasks.trial import ANNOTATED
 
 if TYPE_CHECKING:
     from flows.bench import Bench
+    from models.merging.settings import MergeSettings
     from models.methods.settings import StopSettings
     from storage.layout import Ref
 
 EVERYWHERE = (*ANNOTATED, Role.UNLABELLED)
-_ON_ANNOTATED = (Arm.SELF, Arm.SUPERVISED_LONGER)
-
-
-@dataclass(frozen=True, slots=True)
-class ArmResult:
-    """What an arm ends with."""
-
-    arm: Arm
-    model: str
-    rounds: tuple[Round, ...]
-    kept: int
-    """Index of the round that is kept, by validation against partial labels."""
-    n_steps: int
-    """Optimiser steps of all its trainings, those of the arms it continues included."""
-    verdicts: tuple[Ref, ...] = ()
-    """The cards of all rounds, the one that stopped them included."""
-
-    @property
-    def checkpoint(self) -> Ref:
-        """Return the checkpoint of the round that is kept."""
-        return self.rounds[self.kept].checkpoint
-
-    @property
-    def labels(self) -> Ref:
-        """Return the labels that the kept round trained on."""
-        return self.rounds[self.kept].labels
 
 
 def supervised(bench: Bench, model: str) -> ArmResult:
@@ -65,29 +40,32 @@ def supervised(bench: Bench, model: str) -> ArmResult:
         recipe=recipe,
         begin=Beginning(),
     )
-    only = Round(0, bench.annotated, checkpoint, bench.annotated)
-    return ArmResult(Arm.SUPERVISED, model, (only,), 0, _steps(bench.run, checkpoint))
+    name = bench.label(Arm.SUPERVISED, model)
+    only = weighed(bench, name, Round(0, bench.annotated, checkpoint, bench.annotated))
+    return ArmResult(Arm.SUPERVISED, model, (only,), 0, steps_of(bench.run, checkpoint))
 
 
 def self_training(bench: Bench, model: str, start: ArmResult) -> ArmResult:
     """Let a network correct the labels that it was trained on (Li, sec. 2.3)."""
     settings = bench.config.self_training
-    before = Round(0, start.labels, start.checkpoint, start.labels)
+    before = start.as_beginning
     rounds: list[Round] = []
     verdicts: list[Ref] = []
     for number in range(1, settings.rounds + 1):
         name = bench.label(Arm.SELF, model, number)
         own = Teacher(model, before.checkpoint)
-        labels = _relabelled(bench, Arm.SELF, model, number, before, own)
+        seen = _seen(bench, Arm.SELF, model, number, own)
+        labels = _relabelled(bench, Arm.SELF, model, number, before, seen)
         verdict = _judged(bench, name, before.labels, labels, number, settings.stop)
         verdicts.append(verdict)
         if not _goes_on(bench.run, verdict):
             break
         recipe = bench.recipes[model].on(f"{Arm.SELF}/{number}", settings.epochs)
         checkpoint = _continued(bench, name, labels, recipe, before.checkpoint, ANNOTATED)
-        before = Round(number, labels, checkpoint, before.labels, verdict)
+        made = Round(number, labels, checkpoint, before.labels, verdict)
+        before = weighed(bench, name, made, before)
         rounds.append(before)
-    return _result(bench, Arm.SELF, model, rounds, start, tuple(verdicts))
+    return result(bench, Arm.SELF, model, rounds, start, tuple(verdicts))
 
 
 def on_unlabelled(
@@ -124,7 +102,7 @@ def on_unlabelled(
         for model in starts:
             rounds[model].append(before[model])
     return {
-        model: _result(bench, arm, model, rounds[model], start, tuple(verdicts[model]))
+        model: result(bench, arm, model, rounds[model], start, tuple(verdicts[model]))
         for model, start in starts.items()
     }
 
@@ -144,9 +122,11 @@ class _Lesson:
         """Return what a network is to learn, and the card of it."""
         bench, before = self.bench, self.before[model]
         teacher = Teacher(self.teacher_of[model], self.before[self.teacher_of[model]].checkpoint)
-        labels = _relabelled(bench, self.arm, model, self.number, before, teacher)
+        seen = _seen(bench, self.arm, model, self.number, teacher)
+        labels = _relabelled(bench, self.arm, model, self.number, before, seen)
         name, stop = bench.label(self.arm, model, self.number), bench.config.cooperative.stop
-        return _Prepared(labels, _judged(bench, name, before.labels, labels, self.number, stop))
+        verdict = _judged(bench, name, before.labels, labels, self.number, stop)
+        return _Prepared(labels, verdict, seen)
 
     def learned(self, prepared: dict[str, _Prepared], model: str) -> Round:
         """Return a network after it learned what was prepared for it."""
@@ -156,15 +136,19 @@ class _Lesson:
         )
         name = bench.label(self.arm, model, self.number)
         checkpoint = _continued(bench, name, one.labels, recipe, before.checkpoint, EVERYWHERE)
-        return Round(self.number, one.labels, checkpoint, before.labels, one.verdict)
+        made = Round(self.number, one.labels, checkpoint, before.labels, one.verdict)
+        seen = [two.seen for two in prepared.values()] if len(prepared) == 2 else []
+        return weighed(bench, name, made, before, seen)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """The labels of a lesson and the card that compares them with those before."""
+    """The labels of a lesson, the card that compares them with those before, and what was seen."""
 
     labels: Ref
     verdict: Ref
+    seen: Ref
+    """Cells that the teacher found on the unannotated tissue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,30 +182,34 @@ def longer(bench: Bench, arm: Arm, start: ArmResult, paced_by: list[Pace]) -> Ar
     Without it a gain cannot be told from longer training.
     """
     rounds: list[Round] = []
-    checkpoint = start.checkpoint
+    before = start.as_beginning
     for pace in paced_by:
+        name = bench.label(arm, start.model, pace.number)
         checkpoint = train(
             bench.run,
-            bench.label(arm, start.model, pace.number),
+            name,
             regions=bench.regions,
             labels=start.labels,
             selection=bench.select(Part.TRAIN, ANNOTATED),
             recipe=bench.recipes[start.model].on(f"{arm}/{pace.number}", pace.epochs),
-            begin=Beginning(checkpoint, pace=pace.checkpoint),
+            begin=Beginning(before.checkpoint, pace=pace.checkpoint),
         )
-        rounds.append(Round(pace.number, start.labels, checkpoint, start.labels))
-    return _result(bench, arm, start.model, rounds, start, ())
+        made = Round(pace.number, start.labels, checkpoint, start.labels)
+        before = weighed(bench, name, made, before)
+        rounds.append(before)
+    return result(bench, arm, start.model, rounds, start, ())
 
 
 def _first_exchange(bench: Bench, arm: Arm, model: str, start: ArmResult) -> Round:
     """Return where a network stands before its first lesson: further trained, if asked for."""
     epochs = bench.config.cooperative.first_epochs
     if not epochs:
-        return Round(0, start.labels, start.checkpoint, start.labels)
+        return start.as_beginning
     name = bench.label(arm, model, 0)
     recipe = bench.recipes[model].on("unlabelled/0", epochs)
     checkpoint = _continued(bench, name, start.labels, recipe, start.checkpoint, ANNOTATED)
-    return Round(0, start.labels, checkpoint, start.labels)
+    made = Round(0, start.labels, checkpoint, start.labels)
+    return weighed(bench, name, made, start.as_beginning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,32 +220,37 @@ class Teacher:
     checkpoint: Ref
 
 
-def _relabelled(
-    bench: Bench, arm: Arm, model: str, number: int, before: Round, teacher: Teacher
-) -> Ref:
-    """Return the labels that follow from what a teacher sees."""
-    on_own = arm is Arm.SELF
-    settings = bench.config.self_training if on_own else bench.config.cooperative
-    roles = (Role.POSITIVE,) if on_own else (Role.UNLABELLED,)
-    merging = bench.config.merging.model_copy(update={"threshold": settings.threshold})
-    name = bench.label(arm, model, number)
-    detections = predict(
+def _seen(bench: Bench, arm: Arm, model: str, number: int, teacher: Teacher) -> Ref:
+    """Return what a teacher sees where labels are to be corrected or made."""
+    roles = (Role.POSITIVE,) if arm is Arm.SELF else (Role.UNLABELLED,)
+    return predict(
         bench.run,
-        name,
+        bench.label(arm, model, number),
         regions=bench.regions,
         selection=bench.select(Part.TRAIN, roles),
         checkpoint=teacher.checkpoint,
         detector=bench.recipes[teacher.model].detector,
-        masks=merging,
+        masks=_merging(bench, arm),
     )
+
+
+def _merging(bench: Bench, arm: Arm) -> MergeSettings:
+    config = bench.config
+    settings = config.self_training if arm is Arm.SELF else config.cooperative
+    return config.merging.model_copy(update={"threshold": settings.threshold})
+
+
+def _relabelled(bench: Bench, arm: Arm, model: str, number: int, before: Round, seen: Ref) -> Ref:
+    """Return the labels that follow from what a teacher sees."""
+    chain = f"{bench.trial.chain}/{arm}/{model}"
     return relabel(
         bench.run,
-        name,
+        bench.label(arm, model, number),
         regions=bench.regions,
         annotated=bench.annotated,
         previous=before.labels,
-        detections=detections,
-        step=Step(f"{bench.trial.chain}/{arm}/{model}", arm.value, number, merging),
+        detections=seen,
+        step=Step(chain, arm.value, number, _merging(bench, arm)),
     )
 
 
@@ -284,33 +277,3 @@ def _continued(
 def _goes_on(run: Run, verdict: Ref) -> bool:
     # A plan cannot know when rounds will stop: it counts them all.
     return is_pending(verdict) or bool(load_card(run.at, verdict)["goes_on"])
-
-
-def _result(
-    bench: Bench,
-    arm: Arm,
-    model: str,
-    rounds: list[Round],
-    start: ArmResult,
-    verdicts: tuple[Ref, ...],
-) -> ArmResult:
-    steps = start.n_steps + sum(_steps(bench.run, one.checkpoint) for one in rounds)
-    scores = [validation_froc(bench.run, one.checkpoint) for one in rounds]
-    config = bench.config
-    within = config.self_training if arm in _ON_ANNOTATED else config.cooperative
-    kept = best_round(scores, within.stop.rollback_margin)
-    return ArmResult(arm, model, tuple(rounds), kept, steps, verdicts)
-
-
-def validation_froc(run: Run, checkpoint: Ref) -> float:
-    """Return the validation FROC of the weights that a checkpoint kept; NaN where unknown."""
-    if is_pending(checkpoint):
-        return float("nan")
-    card = load_card(run.at, checkpoint)
-    kept = card["best_epoch"] or len(card["history"])
-    score = card["history"][kept - 1].get("validation_froc")
-    return float("nan") if score is None else float(score)
-
-
-def _steps(run: Run, checkpoint: Ref) -> int:
-    return 0 if is_pending(checkpoint) else int(load_card(run.at, checkpoint)["n_steps"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flows.config import RetrainConfig
-    from flows.rounds import ArmResult
+    from flows.results import ArmResult
     from models.networks.settings import NetworkSettings
     from storage.layout import Ref, Workspace
 
@@ -134,5 +134,5 @@ def _evidence(
 ) -> ArmEvidence:
     return ArmEvidence(
         trial, result.arm.value, result.model, result.rounds, result.kept, result.n_steps,
-        result.verdicts, detections, evaluation,
+        result.verdicts, result.choice, detections, evaluation,
     )  # fmt: skip

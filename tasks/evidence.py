@@ -20,6 +20,8 @@ class Round:
     labels_before: Ref
     verdict: Ref | None = None
     """The card that compares `labels` with `labels_before`; None where labels stay."""
+    evidence: Ref | None = None
+    """The card of what the round shows, alarms included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class ArmEvidence:
     n_steps: int
     verdicts: tuple[Ref, ...]
     """The cards of all rounds, also of the one that only stopped them."""
+    choice: Ref | None
+    """The card that says which round is kept, and why."""
     detections: Ref | None
     """Cells found in the test part; None before the arm is evaluated."""
     evaluation: Ref | None

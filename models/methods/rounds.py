@@ -149,23 +149,3 @@ def _decide(
     if round_number >= 2 and churn < settings.minimum_churn:
         return False, f"labels changed by {churn:.1%} only, limit {settings.minimum_churn:.0%}"
     return True, "labels still change"
-
-
-def best_round(scores: Sequence[float], margin: float) -> int:
-    """Return which round to keep, as an index: the last that is not clearly worse than the best.
-
-    Partial labels are few and easy cells: they show that a round went wrong, not which of two good
-    rounds is better. Rolling back therefore needs a loss of more than `margin`.
-
-    Parameters
-    ----------
-    scores
-        Validation FROC of each round; NaN (nothing to validate on) loses to any other score, and
-        all NaN keeps the last round.
-    margin
-        How far below the highest score a round still counts as equally good.
-    """
-    values = np.asarray(scores, np.float64)
-    if np.isnan(values).all():
-        return len(values) - 1
-    return int(np.flatnonzero(values >= np.nanmax(values) - margin)[-1])

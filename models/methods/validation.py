@@ -48,19 +48,26 @@ class Validation:
     runtime: Runtime
 
     def __call__(self, network: nn.Module, _epoch: int) -> dict[str, float]:
-        """Return the validation FROC as `selection`, with recall and false positives."""
+        """Return the validation FROC as `selection`, with what it stands on.
+
+        Its interval over slides is left out where there are fewer than two; `fps` is per normal
+        region where there are `normal_regions`.
+        """
         # Frozen once here, not once for each region.
         frozen = freeze(network, self.runtime)
         detector = Detector(frozen, self.windows, self.instances, self.runtime)
         images = [_seen(region, detector) for region in self.regions]
-        without_interval = self.evaluation.model_copy(update={"bootstrap": 0})
-        result = evaluate(images, without_interval)
-        return {
+        result = evaluate(images, self.evaluation)
+        found = {
             "selection": result.froc,
             "froc": result.froc,
             "recall": result.instance_recall,
             "fps": result.fps,
+            "normal_regions": float(result.n_negative_images),
         }
+        if result.froc_interval:
+            found["froc_low"], found["froc_high"] = result.froc_interval
+        return found
 
 
 def _seen(region: ValidationRegion, detector: Detector) -> ImageCells:

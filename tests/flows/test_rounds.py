@@ -1,25 +1,18 @@
 """The order of stages in each arm, with stages that only note what they were asked."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows import rounds
+from flows import results, rounds
 from flows.bench import Bench
 from flows.config import Arm, parse_config
-from flows.rounds import (
-    ArmResult,
-    longer,
-    on_unlabelled,
-    paces,
-    self_training,
-    supervised,
-    validation_froc,
-)
+from flows.results import ArmResult
+from flows.rounds import longer, on_unlabelled, paces, self_training, supervised
 from models.annotations import Role
+from models.methods.evidence import choose
 from models.metrics.settings import EvaluationSettings
 from models.networks.settings import NetworkSettings
 from models.runtime import Runtime
@@ -55,10 +48,7 @@ class Stages:
 
     def train(self, _run, label, **words):
         ref = self._made(Kind.CHECKPOINT, "train", label, words)
-        score = self.scores.get(ref.digest.removeprefix("train: "), 0.5)
-        steps = 10 * words["recipe"].training.epochs
-        history = [{"validation_froc": score}]
-        self.cards[ref] = {"n_steps": steps, "best_epoch": 1, "history": history}
+        self.cards[ref] = {"n_steps": 10 * words["recipe"].training.epochs}
         return ref
 
     def predict(self, _run, label, **words):
@@ -70,6 +60,18 @@ class Stages:
     def judge(self, _run, label, **words):
         ref = self._made(Kind.CARD, "judge", label, words)
         self.cards[ref] = {"goes_on": words["round_number"] < self.stops_at}
+        return ref
+
+    def weigh(self, _run, label, **words):
+        ref = self._made(Kind.CARD, "weigh", label, words)
+        score = self.scores.get(words["made"].checkpoint.digest.removeprefix("train: "), 0.5)
+        self.cards[ref] = {"froc": score}
+        return ref
+
+    def choose(self, _run, label, **words):
+        ref = self._made(Kind.CARD, "choose", label, words)
+        frocs = [self.cards[one]["froc"] for one in words["cards"]]
+        self.cards[ref] = {"kept": choose(frocs, words["margin"]).kept}
         return ref
 
     def card(self, _at, ref):
@@ -90,7 +92,10 @@ def stages(monkeypatch):
     stages = Stages()
     for name in ("train", "predict", "relabel", "judge"):
         monkeypatch.setattr(rounds, name, getattr(stages, name))
+    for name in ("weigh", "choose"):
+        monkeypatch.setattr(results, name, getattr(stages, name))
     monkeypatch.setattr(rounds, "load_card", stages.card)
+    monkeypatch.setattr(results, "load_card", stages.card)
     return stages
 
 
@@ -276,12 +281,30 @@ def test_a_round_that_went_wrong_is_rolled_back(stages):
     assert result.n_steps == 160  # all that was trained, kept or not
 
 
-def test_the_score_of_a_checkpoint_is_that_of_the_weights_it_kept(stages):
-    one, run = bench(), bench().run
-    ref = checkpoint("x")
-    history = [{"validation_froc": 0.1}, {"validation_froc": 0.7}, {"loss": 1.0}]
-    stages.cards[ref] = {"best_epoch": 2, "history": history}
-    assert validation_froc(one.run, ref) == 0.7
-    stages.cards[ref] = {"best_epoch": 0, "history": history}
-    assert math.isnan(validation_froc(run, ref))
-    assert math.isnan(validation_froc(run, Ref(Kind.CHECKPOINT, "pending-1")))
+def test_each_round_is_weighed_after_the_one_that_it_goes_on_from(stages):
+    first = started(Arm.SUPERVISED)
+    before = Ref(Kind.CARD, "of the baseline")
+    begin = replace(first, rounds=(replace(first.rounds[0], evidence=before),))
+    result = self_training(bench(), "a", begin)
+    asked = list(stages.of("weigh").values())
+    assert [words["before"] for words in asked] == [
+        before, *(one.evidence for one in result.rounds[:-1]),
+    ]  # fmt: skip
+    assert all(words["seen"] == () for words in asked)
+    assert result.choice == Ref(Kind.CARD, "choose: a · self")
+
+
+def test_the_disagreement_of_two_networks_is_read_from_what_both_saw(stages):
+    networks = {"a": started(model="a"), "b": started(model="b")}
+    on_unlabelled(bench(), Arm.COOPERATIVE, networks, {"a": "b", "b": "a"})
+    for label, words in stages.of("weigh").items():
+        number = label.rpartition(" ")[2]
+        assert {ref.digest for ref in words["seen"]} == {
+            f"predict: a · cooperative round {number}",
+            f"predict: b · cooperative round {number}",
+        }
+
+
+def test_a_network_alone_disagrees_with_nobody(stages):
+    on_unlabelled(bench(), Arm.SELF_EXTRA, {"a": started()}, {"a": "a"})
+    assert all(words["seen"] == () for words in stages.of("weigh").values())

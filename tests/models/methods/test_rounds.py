@@ -2,10 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from models.methods.rounds import LabelledPixels, RegionChange, best_round, judge
+from models.methods.rounds import LabelledPixels, RegionChange, judge
 from models.methods.settings import StopSettings
 
 NOTHING = np.zeros(0)
@@ -105,30 +103,3 @@ def test_a_teacher_that_finds_nothing_ends_the_rounds():
 
 def test_no_region_at_all_is_no_change():
     assert not judge([], 2, STOP).goes_on
-
-
-@pytest.mark.parametrize(
-    ("scores", "kept"),
-    [
-        ([0.1, 0.4, 0.3], 1),
-        ([0.4, 0.42, 0.38], 2),
-        ([0.4, 0.36, 0.34], 1),
-        ([0.4, 0.4], 1),
-        ([math.nan, 0.2, 0.1], 1),
-        ([math.nan, math.nan], 1),
-        ([0.0], 0),
-    ],
-)
-def test_the_last_round_that_is_not_clearly_worse_is_kept(scores, kept):
-    assert best_round(scores, 0.05) == kept
-
-
-@given(st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=6), st.floats(0, 1))
-def test_the_kept_round_is_within_the_margin_and_none_after_it_is(scores, margin):
-    kept = best_round(scores, margin)
-    known = [score for score in scores if not math.isnan(score)]
-    if not known:
-        assert kept == len(scores) - 1
-        return
-    assert scores[kept] >= max(known) - margin
-    assert not any(score >= max(known) - margin for score in scores[kept + 1 :])
