@@ -160,14 +160,16 @@ def _read(image: Image.Image, request: Mapping[str, Any]) -> Image.Image | None:
     if request["want"] == "pixels":
         image.load()
         return image
-    side_px, size = request.get("overview_px") or 0, image.size
-    # Of a JPEG every byte is read, but no more of its pixels are made than are looked at.
-    image.draft(None, (side_px or 1, side_px or 1))
+    side_px = request.get("overview_px") or 0
+    # Of a JPEG every byte is read, but few of its pixels are made: half as many a side will do.
+    image.draft(None, (max(1, side_px // 2), max(1, side_px // 2)))
     image.load()
     if not side_px:
         return None
-    scale = max(1.0, max(size) / side_px)
-    small = max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
+    scale = max(image.size) / side_px
+    if scale <= 1:
+        return image
+    small = max(1, round(image.width / scale)), max(1, round(image.height / scale))
     return rgb(image).resize(small, Image.Resampling.BOX)
 
 

@@ -13,6 +13,8 @@ from typing import IO, Any
 
 from storage import decoder
 
+LINE_BYTES = 4096
+
 
 class DecoderProcess:
     """A process that runs `storage.decoder`; it is started when needed, and again if it died.
@@ -93,6 +95,8 @@ class _Conversation:
     def __init__(self, child: subprocess.Popen[bytes], deadline: float) -> None:
         self._stdin, self._stdout = _pipe(child.stdin), _pipe(child.stdout)
         self._deadline = deadline
+        self._ahead = bytearray()
+        """Of pixels, read together with the line before them."""
         self._waiting = select.poll()
         self._waiting.register(self._stdout, select.POLLIN)
 
@@ -103,23 +107,31 @@ class _Conversation:
     def line(self) -> bytes:
         """Return the next line."""
         line = bytearray()
-        while not line.endswith(b"\n"):
-            line += self.read(1)
-        return bytes(line)
+        while b"\n" not in line:
+            piece = bytearray(LINE_BYTES)
+            line += piece[: self._read_into(memoryview(piece))]
+        first, _, self._ahead = line.partition(b"\n")
+        return bytes(first)
 
     def read(self, n_bytes: int) -> bytearray:
         """Return exactly so many bytes."""
         found = bytearray(n_bytes)
-        missing = memoryview(found)
+        n_ahead = min(n_bytes, len(self._ahead))
+        found[:n_ahead] = self._ahead[:n_ahead]
+        missing = memoryview(found)[n_ahead:]
         while missing:
-            left_s = self._deadline - time.monotonic()
-            if not self._waiting.poll(max(0.0, left_s) * 1000):
-                raise TimeoutError
-            n_read = self._stdout.readinto(missing)  # type: ignore[attr-defined]  # unbuffered
-            if not n_read:
-                raise EOFError
-            missing = missing[n_read:]
+            missing = missing[self._read_into(missing) :]
         return found
+
+    def _read_into(self, target: memoryview) -> int:
+        """Return how many bytes came in time."""
+        left_s = self._deadline - time.monotonic()
+        if not self._waiting.poll(max(0.0, left_s) * 1000):
+            raise TimeoutError
+        n_read: int = self._stdout.readinto(target)  # type: ignore[attr-defined]  # unbuffered
+        if not n_read:
+            raise EOFError
+        return n_read
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

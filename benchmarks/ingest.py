@@ -1,0 +1,130 @@
+"""Ingest of region images with their boxes, against plain decoding of the same files.
+
+Run with ``python -m benchmarks.ingest``; a number as its argument takes other than 1,000 regions.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from models.geometry.settings import TileSettings
+from storage.datasets.registered import latest
+from storage.extraction import extract
+from storage.layout import Workspace
+from storage.measuring import n_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+N_REGIONS = 1000
+SIDE_PX = 2000
+N_BOXES = 160
+QUALITY = 90
+ROUNDS = 3
+"""Interleaved; the quickest of each counts, as others only ever make it slower."""
+TARGETS = {"ratio": 0.8}
+ROOT = Path(__file__).absolute().parent.parent
+
+
+def measure(n_regions: int = N_REGIONS, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return seconds and ratios: plain decoding through ingest, and through ingest and cutting."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        draw_dataset(data, n_regions)
+        files = sorted((data / "images").iterdir())
+        plain, ingested, cut = [], [], []
+        for number in range(rounds):
+            at = Workspace(Path(folder) / f"workspace-{number}")
+            plain.append(_seconds(partial(_decode_all, files)))
+            ingested.append(_seconds(partial(_ingest, data, at)))
+            cut.append(_seconds(partial(extract, at, latest(at, "bench"), TileSettings())))
+        size_mb = sum(file.stat().st_size for file in files) / 1e6
+    plain_s, ingest_s, cut_s = min(plain), min(ingested), min(cut)
+    return {
+        "figure": f"{n_regions} regions of {SIDE_PX} x {SIDE_PX}, {N_BOXES} boxes each",
+        "cores": n_cores(),
+        "jpeg_mb": size_mb,
+        "ratio": plain_s / ingest_s,
+        "ratio_with_cutting": plain_s / (ingest_s + cut_s),
+        "plain_decoding_s": plain_s,
+        "ingest_s": ingest_s,
+        "cutting_s": cut_s,
+    }
+
+
+def draw_dataset(folder: Path, n_regions: int) -> None:
+    """Write jpeg images that look like stained tissue, and boxes in COCO form."""
+    (folder / "images").mkdir(parents=True)
+    with ProcessPoolExecutor(n_cores()) as pool:
+        list(pool.map(partial(_draw, folder / "images"), range(n_regions)))
+    rng = np.random.default_rng(0)
+    boxes = np.column_stack(
+        [rng.integers(0, SIDE_PX - 60, (n_regions * N_BOXES, 2)),
+         rng.integers(20, 60, (n_regions * N_BOXES, 2))]
+    )  # fmt: skip
+    value = {
+        "images": [
+            {"id": n, "file_name": f"{n:05}.jpg", "width": SIDE_PX, "height": SIDE_PX}
+            for n in range(n_regions)
+        ],
+        "annotations": [
+            {"id": n, "image_id": n // N_BOXES, "category_id": 1, "bbox": box}
+            for n, box in enumerate(boxes.tolist())
+        ],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(value))
+
+
+def _draw(folder: Path, number: int) -> None:
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(number)
+    image = np.full((SIDE_PX, SIDE_PX, 3), (190, 130, 170), np.float32)
+    for side, strength in ((8, 60), (60, 30), (400, 25), (SIDE_PX, 8)):
+        noise = rng.normal(0, strength, (side, side, 3)).astype(np.float32)
+        image += cv2.resize(noise, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    pixels = np.clip(image, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / f"{number:05}.jpg", quality=QUALITY)
+
+
+def _decode_all(files: list[Path]) -> None:
+    with ProcessPoolExecutor(n_cores()) as pool:
+        list(pool.map(_decode, files, chunksize=4))
+
+
+def _decode(path: Path) -> None:
+    with Image.open(path) as image:
+        image.load()
+
+
+def _ingest(data: Path, at: Workspace) -> None:
+    """Run the command as a user does, who also waits for its start."""
+    command = [sys.executable, "-m", "flows.cli", "ingest", "coco", str(data), "--name", "bench"]
+    command += ["--workspace", str(at.root), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    refused = json.loads(done.stdout)["refused"]
+    if refused:
+        raise RuntimeError(f"{len(refused)} images were refused, the first: {refused[0]}")
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    found = measure(*map(int, sys.argv[1:2]))
+    json.dump({"targets": TARGETS, "ingest": found}, sys.stdout, indent=2)
