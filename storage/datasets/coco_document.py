@@ -1,28 +1,38 @@
-"""The JSON of a COCO dataset, read with a limit and checked before anything trusts it."""
+"""The JSON of a COCO dataset, read as a stream and checked before anything trusts it."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from models.errors import AnnotationError, InputError, WrongUseError
+from storage.datasets.coco_shapes import Record, record_of
+from storage.datasets.json_lists import (
+    Key,
+    as_text,
+    is_key,
+    is_number,
+    is_text,
+    kind_of,
+    read_lists,
+)
 from storage.datasets.naming import naming, unusable
 from storage.datasets.protocol import RefusedItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MAXIMUM_JSON_MB = 512
+__all__ = ["Document", "ImageEntry", "as_text", "filtered", "find_file", "is_key", "is_number",
+           "is_text", "read_document"]  # fmt: skip
+
 FILE_NAMES = ("annotations_coco.json", "annotations.json", "instances*.json")
-
-LARGEST = 2.0**53
-"""Above, whole numbers of pixels are no longer exact."""
-
-Key = int | str
-"""COCO ids are numbers; some exporters write text."""
+MAXIMUM_IMAGES = 1_000_000
+MAXIMUM_RECORDS = 2_000_000
+"""Half a gigabyte of boxes."""
+MAXIMUM_TEXT = 1000
+"""Characters of a value of an image; longer ones group and filter nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +60,11 @@ class Document:
     images: tuple[ImageEntry, ...]
     keys: frozenset[Key]
     """Ids of all images, also of those refused: what belongs to them is no error of its own."""
-    annotations: Sequence[Any]
+    records: Sequence[Record]
+    """The annotations, as far as they can be checked without their image."""
     categories: Mapping[Key, str]
     refused: tuple[RefusedItem, ...]
     """Images whose entries cannot be used."""
-
-
-def as_text(value: object) -> str:
-    """Return a JSON value as a person would type it."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a JSON value is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) < LARGEST  # false for NaN, and no overflow for whole numbers of any length
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Return whether a JSON value is text that can be stored: JSON allows halves of characters."""
-    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
-
-
-def is_key(value: object) -> TypeGuard[Key]:
-    """Return whether a JSON value can be an id."""
-    return is_text(value) or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def find_file(path: Path) -> Path:
@@ -110,53 +99,66 @@ def read_document(path: Path) -> Document:
     AnnotationError
         If the file is too large, not JSON or not COCO.
     """
-    value = _load(path)
-    if not isinstance(value, dict):
-        raise AnnotationError(
-            f"{path}: holds a JSON {_kind(value)}, expected an object with images, annotations and "
-            f"categories. COCO results files have no images; give the truth file."
-        )
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(value.get(key), list):
-            got = f"is a JSON {_kind(value[key])}" if key in value else "is missing"
+    images: list[Any] = []
+    records: list[Record] = []
+    categories: list[Any] = []
+
+    def take_image(value: object) -> None:
+        _require_fewer(path, "images", len(images), MAXIMUM_IMAGES)
+        images.append(_scalars(value))
+
+    def take_record(value: object) -> None:
+        _require_fewer(path, "annotations", len(records), MAXIMUM_RECORDS)
+        records.append(record_of(value, len(records)))
+
+    def take_category(value: object) -> None:
+        _require_fewer(path, "categories", len(categories), MAXIMUM_IMAGES)
+        categories.append(value)
+
+    lists = {"images": take_image, "annotations": take_record, "categories": take_category}
+    names = read_lists(path, lists)
+    for name in lists:
+        if name not in names:
             raise AnnotationError(
-                f"{path}: {key!r} {got}, expected a list (an empty one if there are none). Check "
-                f"the export."
+                f"{path}: {name!r} is missing, expected a list (an empty one if there are none). "
+                f"Check the export."
             )
-    images, refused = _images(value["images"])
-    listed = (one.get("id") for one in value["images"] if isinstance(one, dict))
+    accepted, refused = _images(images)
+    listed = (one.get("id") for one in images if isinstance(one, dict))
     return Document(
         path=path,
-        images=images,
+        images=accepted,
         keys=frozenset(key for key in listed if is_key(key)),
-        annotations=value["annotations"],
-        categories=_categories(path, value["categories"]),
+        records=records,
+        categories=_categories(path, categories),
         refused=refused,
     )
 
 
-def _load(path: Path) -> object:
-    try:
-        size_mb = path.stat().st_size / 2**20
-        if size_mb > MAXIMUM_JSON_MB:
-            raise AnnotationError(
-                f"{path}: {size_mb:.0f} MB of JSON, at most {MAXIMUM_JSON_MB} are read. Split the "
-                f"dataset into several files."
-            )
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from error
-    except RecursionError as error:
-        raise AnnotationError(f"{path}: JSON nested too deeply to be a dataset.") from error
-    except ValueError as error:
-        if isinstance(error, AnnotationError):
-            raise
-        raise AnnotationError(f"{path}: not JSON ({error}). Export or copy it again.") from error
+def _require_fewer(path: Path, name: str, n: int, most: int) -> None:
+    if n == most:
+        raise AnnotationError(
+            f"{path}: more than {most} {name}. Split the dataset into several files."
+        )
 
 
-def _kind(value: object) -> str:
-    kinds = {dict: "object", list: "list", str: "text", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
+def _scalars(value: object) -> object:
+    """Return an entry without lists, objects and long texts, of which only a part stays."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: one if key in _WHOLE or _is_short(one) else as_text(one)[:MAXIMUM_TEXT]
+        for key, one in value.items()
+    }
+
+
+_WHOLE = {"id", "file_name"}
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAXIMUM_TEXT
+    return not isinstance(value, dict | list)
 
 
 def _images(values: Sequence[Any]) -> tuple[tuple[ImageEntry, ...], tuple[RefusedItem, ...]]:
@@ -184,7 +186,7 @@ def _images(values: Sequence[Any]) -> tuple[tuple[ImageEntry, ...], tuple[Refuse
 
 def _wrong_image(value: object) -> str:
     if not isinstance(value, dict):
-        return f"the entry is a {_kind(value)}, expected an object with id and file_name"
+        return f"the entry is a {kind_of(value)}, expected an object with id and file_name"
     if not is_key(value.get("id")):
         return f"its id is {value.get('id')!r}, expected a number or text"
     name = value.get("file_name")

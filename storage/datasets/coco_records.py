@@ -1,35 +1,46 @@
-"""The annotations of a COCO dataset: boxes and outlines, each checked against its image."""
+"""The annotations of a COCO dataset: each with its image, boxes and outlines checked against it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.annotations import Annotations, Polygons
 from models.errors import AnnotationError, WrongUseError
-from storage.datasets.coco_document import is_key, is_number
+from storage.datasets.bounds import CUT, bounded
+from storage.datasets.coco_shapes import boxes_of, outline_of
 from storage.datasets.protocol import RefusedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from storage.datasets.coco_document import Document, ImageEntry
+    from storage.datasets.coco_shapes import Record
+    from storage.datasets.json_lists import Key
 
-    from storage.datasets.coco_document import Document, ImageEntry, Key
-
-ROUNDING_PX = 1.0
-"""Boxes may reach this far out of their image before they are an error: exporters round."""
-MINIMUM_POINTS = 3
+CUT_OUTLINES = "outlines cut at the image's border"
+PIECES = "cells of several pieces, outlined by the largest"
+HOLES = "cells with holes, which their outline leaves out"
+SCORED = "annotations with a score, as a network gives it, taken for a person's"
 
 
 @dataclass(slots=True)
 class Records:
-    """The annotations of the wanted class by image, still unchecked but for their ids."""
+    """The annotations of the wanted class by image."""
 
-    by_image: dict[Key, list[Mapping[str, Any]]] = field(default_factory=dict)
+    by_image: dict[Key, list[Record]] = field(default_factory=dict)
     refused: list[RefusedRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The annotations of one image."""
+
+    annotations: Annotations
+    refused: tuple[RefusedRecord, ...]
+    noticed: Mapping[str, int]
 
 
 def wanted_categories(document: Document, class_name: str | None) -> set[Key]:
@@ -60,125 +71,69 @@ def sort_records(document: Document, wanted: set[Key], images: Sequence[ImageEnt
     here = {image.key for image in images}
     records = Records()
     taken: set[str] = set()
-    for index, value in enumerate(document.annotations):
-        reason = _unusable(value, document)
-        if not reason and (value["category_id"] not in wanted or value["image_id"] not in here):
+    for record in document.records:
+        reason = record.wrong or _homeless(record, document)
+        if not reason and (record.category not in wanted or record.image not in here):
             continue
-        if not reason and str(value["id"]) in taken:
+        if not reason and record.id in taken:
             reason = "its id came before; ids of annotations must be unique"
         if reason:
-            records.refused.append(RefusedRecord(_record_name(value, index), reason))
-        else:
-            taken.add(str(value["id"]))
-            records.by_image.setdefault(value["image_id"], []).append(value)
+            records.refused.append(RefusedRecord(record.name, reason))
+        elif record.image is not None:
+            taken.add(record.id)
+            records.by_image.setdefault(record.image, []).append(record)
     return records
 
 
-def _record_name(value: object, index: int) -> str:
-    if isinstance(value, dict) and is_key(value.get("id")):
-        return f"annotation {value['id']}"
-    return f"annotations[{index}]"
-
-
-def _unusable(value: object, document: Document) -> str:
-    if not isinstance(value, dict):
-        return f"the entry is {value!r:.60}, expected an object"
-    for key in ("id", "image_id", "category_id"):
-        if not is_key(value.get(key)):
-            return f"its {key} is {value.get(key)!r:.60}, expected a number or text"
-    if value["image_id"] not in document.keys:
-        return f"its image_id {value['image_id']!r:.60} is no image of the file"
-    if value["category_id"] not in document.categories:
-        return f"its category_id {value['category_id']!r:.60} is no category of the file"
+def _homeless(record: Record, document: Document) -> str:
+    if record.image not in document.keys:
+        return f"its image_id {record.image!r:.60} is no image of the file"
+    if record.category not in document.categories:
+        return f"its category_id {record.category!r:.60} is no category of the file"
     return ""
 
 
-def checked(
-    values: Sequence[Mapping[str, Any]], file_name: str, size: tuple[int, int]
-) -> tuple[Annotations, list[RefusedRecord]]:
+def checked(records: Sequence[Record], file_name: str, size: tuple[int, int]) -> Checked:
     """Return the annotations of one image, and the records that contradict it.
+
+    The records lose their outlines.
 
     Parameters
     ----------
-    values
-        The records of the image.
+    records
+        Those of the image.
     file_name
         Of the image, for the messages.
     size
         Width and height of the image.
     """
-    ids: list[str] = []
-    boxes: list[NDArray[np.float64]] = []
-    rings: list[NDArray[np.float64]] = []
-    refused = []
-    for value in values:
-        try:
-            if value.get("iscrowd"):
-                _refuse("it outlines a crowd (iscrowd), not one cell")
-            box, ring = _box(value.get("bbox"), size), _ring(value.get("segmentation"), size)
-        except AnnotationError as error:
-            refused.append(RefusedRecord(f"{file_name}: annotation {value['id']}", str(error)))
+    wrong = {record.id: record.flaw for record in records if record.flaw}
+    good = [record for record in records if not record.flaw]
+    inside = bounded(boxes_of(good), size)
+    for row, reason in inside.wrong.items():
+        wrong[good[row].id] = f"its bbox {reason}"
+    kept: list[int] = []
+    points, lengths = bytearray(), [0]
+    noticed = {CUT: inside.n_cut, CUT_OUTLINES: 0, PIECES: 0, HOLES: 0, SCORED: 0}
+    for row, record in enumerate(good):
+        if row in inside.wrong:
             continue
-        ids.append(str(value["id"]))
-        boxes.append(box)
-        rings.append(ring)
-    if not ids:
-        return Annotations.none(), refused
-    return Annotations(np.array(ids), np.stack(boxes), Polygons.of_rings(rings)), refused
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise AnnotationError(reason)
-
-
-def _box(value: object, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return ``x0, y0, x1, y1``; COCO boxes are x, y, width, height without a pixel more."""
-    if not isinstance(value, list) or len(value) != 4 or not all(map(is_number, value)):
-        _refuse(f"its bbox is {value!r:.80}, expected four finite numbers x, y, width, height")
-    x, y, width, height = map(float, value)
-    if width <= 0 or height <= 0:
-        hint = "is it x0, y0, x1, y1 by mistake?" if width < 0 or height < 0 else "nothing is in it"
-        _refuse(f"its bbox {value} has width {width:g} and height {height:g}, expected > 0; {hint}")
-    box = np.array([x, y, x + width, y + height])
-    limits = np.array([*size, *size], np.float64)
-    inside: NDArray[np.float64] = np.clip(box, 0, limits)
-    # A box that rounding moved out is cut; one that lies elsewhere belongs to another image.
-    if np.abs(box - inside).max() > ROUNDING_PX or (inside[2:] <= inside[:2]).any():
-        _refuse(
-            f"its bbox {value} reaches out of the image of {size[0]} x {size[1]} px by more than "
-            f"{ROUNDING_PX:g} px; is it of another image or scale?"
-        )
-    return inside
-
-
-def _ring(value: object, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the largest outline, (k, 2) x, y; without points where only a box is known."""
-    nothing = np.zeros((0, 2), np.float64)
-    if value is None or isinstance(value, dict):  # run lengths say no more than the box to us
-        return nothing
-    if not isinstance(value, list):
-        _refuse(f"its segmentation is {value!r:.60}, expected a list of polygons")
-    rings = [_points(one, size) for one in value]
-    return max(rings, key=_area, default=nothing)
-
-
-def _points(value: object, size: tuple[int, int]) -> NDArray[np.float64]:
-    numbers = isinstance(value, list) and all(map(is_number, value))
-    if (
-        not numbers
-        or not isinstance(value, list)
-        or len(value) % 2
-        or len(value) < 2 * MINIMUM_POINTS
-    ):
-        _refuse(
-            f"its segmentation holds {value!r:.60}, expected x and y of at least "
-            f"{MINIMUM_POINTS} points in turn"
-        )
-    points = np.array(value, np.float64).reshape(-1, 2)
-    inside: NDArray[np.float64] = np.clip(points, 0, np.array(size, np.float64))
-    return inside
-
-
-def _area(ring: NDArray[np.float64]) -> float:
-    x, y = ring[:, 0], ring[:, 1]
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+        try:
+            outline = outline_of(record, size)
+        except AnnotationError as error:
+            wrong[record.id] = str(error)
+            continue
+        kept.append(row)
+        points += outline.ring.tobytes()
+        lengths.append(len(outline.ring))
+        record.ring = b""  # a file has hundreds of megabytes of them: never all of them twice
+        noticed[CUT_OUTLINES] += outline.is_cut
+        noticed[PIECES] += outline.n_pieces > 1
+        noticed[HOLES] += outline.has_holes
+        noticed[SCORED] += record.scored
+    ids = np.array([good[row].id for row in kept], np.str_)
+    rings = Polygons(np.frombuffer(points).reshape(-1, 2), np.cumsum(lengths))
+    annotations = Annotations(ids, inside.boxes[kept], rings)
+    refused = [RefusedRecord(f"{file_name}: annotation {record.id}", wrong[record.id])
+               for record in records if record.id in wrong]  # fmt: skip
+    return Checked(annotations, tuple(refused), {k: n for k, n in noticed.items() if n})

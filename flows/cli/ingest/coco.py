@@ -54,6 +54,14 @@ def coco(  # one per option
     mpp: Annotated[
         float | None, typer.Option(help="Micrometres per pixel of images without a key mpp.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the images, where they lie neither beside the JSON file nor in its "
+            "folder images.",
+            show_default="beside the JSON file",
+        ),
+    ] = None,
     hide: HideOption = 0.0,
     seed: SeedOption = 0,
     group_by: GroupOption = None,
@@ -63,17 +71,19 @@ def coco(  # one per option
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Read boxes (and outlines) in COCO form.
+    """Read boxes and outlines in COCO form.
 
-    Images may carry role (positive, negative, unlabelled), complete (true: every cell is
-    annotated), slide, patient or case, organ, site and mpp.
+    Polygons and masks in run lengths become outlines: of a cell in several pieces that of the
+    largest, holes filled. Images may carry role (positive, negative, unlabelled), complete (true:
+    every cell is annotated), slide, patient or case, organ, site and mpp.
 
     Example: signetflow ingest coco data/nuclei --where stain=he --hide 0.6 --name nuclei
     """
     from models.annotations import Role
     from storage.datasets.coco import CocoReader
 
-    reader = CocoReader(path, Role(role), class_name, _pairs(where or []), mpp)
+    filters = _pairs(where or [])
+    reader = CocoReader(path, Role(role), class_name, filters, mpp, images=images)
     named = name or name_of(path)
     chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(reader, chosen)

@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.ingest.frame import (
     AddOption,
+    AllowAlikeOption,
     Choice,
     GroupOption,
     HideOption,
@@ -70,6 +71,7 @@ def voc(  # one per option
     group_by: GroupOption = None,
     add: AddOption = False,
     strict: StrictOption = False,
+    allow_alike: AllowAlikeOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -88,7 +90,7 @@ def voc(  # one per option
     options = VocOptions(Role(role), tuple(class_names or ()), complete, without_xml, image_by, mpp)
     reader = VocReader(path, options)
     named = name or name_of(path)
-    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
+    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(reader, chosen)
 
 
@@ -112,6 +114,7 @@ def digestpath(  # one per option
     group_by: GroupOption = None,
     add: AddOption = False,
     strict: StrictOption = False,
+    allow_alike: AllowAlikeOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -130,5 +133,5 @@ def digestpath(  # one per option
     options = VocOptions(class_names=tuple(class_names or ()), without_xml=without_xml, mpp=mpp)
     reader = DigestPathReader(path, options)
     named = name or name_of(path)
-    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json)
+    chosen = Choice(named, hide, seed, group_by, add, strict, workspace, as_json, allow_alike)
     return ingest(reader, chosen)

@@ -1,13 +1,15 @@
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from models.annotations import Role
 from models.errors import AnnotationError, InputError, WrongUseError
-from storage.datasets import coco_document
+from storage.datasets import coco_document, coco_shapes, json_lists
 from storage.datasets.coco import CocoReader
 from storage.datasets.protocol import RefusedItem, SourceItem
 
@@ -245,9 +247,116 @@ def test_a_record_that_is_no_object_is_refused(dataset):
     }
 
 
-def test_an_outline_in_run_lengths_leaves_the_box(dataset):
-    item = one_image(dataset(annotations=[cell(1, segmentation={"counts": [1], "size": [2]})]))
-    assert len(item.annotations.polygons[0]) == 0
+def run_lengths(mask, how):
+    packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    if how == "text":
+        return {"size": packed["size"], "counts": packed["counts"].decode()}
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(np.diff(flat, prepend=False))
+    return {"size": packed["size"], "counts": np.diff([0, *changes, len(flat)]).tolist()}
+
+
+@pytest.mark.parametrize("how", ["text", "list"])
+def test_run_lengths_become_the_exact_outline(dataset, how):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[2:22, 1:11] = True
+    mask[2:5, 1:4] = False
+    values = {"bbox": [1, 2, 10, 20], "segmentation": run_lengths(mask, how)}
+    item = one_image(dataset(annotations=[{**cell(7), **values}]))
+    assert {tuple(point) for point in item.annotations.polygons[0].tolist()} == {
+        (4, 2), (11, 2), (11, 22), (1, 22), (1, 5), (4, 5),
+    }  # fmt: skip
+    assert item.noticed == {}
+
+
+def test_holes_and_pieces_that_no_ring_can_hold_are_counted(dataset):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[2:22, 1:11] = True
+    mask[5, 5] = mask[28, 30] = False
+    mask[28, 30] = True
+    two = [[0, 0, 9, 0, 9, 9], [20, 20, 22, 20, 22, 22]]
+    folder = dataset(
+        annotations=[cell(1, segmentation=run_lengths(mask, "text")), cell(2, segmentation=two)]
+    )
+    assert list(one_image(folder).noticed.values()) == [2, 1]
+
+
+def test_an_outline_that_reaches_out_is_cut_and_counted(dataset):
+    item = one_image(dataset(annotations=[cell(segmentation=[[-3, 0, 9, 0, 9, 50]])]))
+    assert item.annotations.polygons[0].tolist() == [[0, 0], [9, 0], [9, 30]]
+    assert list(item.noticed.values()) == [1]
+
+
+def test_a_score_is_noticed(dataset):
+    folder = dataset(annotations=[cell(1, score=0.5), cell(2, score=None)])
+    assert list(one_image(folder).noticed.values()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"size": [3, 3], "counts": [4, 5]}, "of an image of 3 x 3 px, its own has 40 x 30"),
+        ({"size": [30, 40], "counts": [4, 5]}, "make 9 pixels, the image of 40 x 30 px has 1200"),
+        ({"size": [30, 40], "counts": [1200]}, "set no pixel"),
+        ({"size": [30, 40], "counts": [4, -5]}, "no length"),
+        ({"size": [30, 40], "counts": [4, math.inf]}, "expected a list or text of COCO"),
+        ({"size": [30, 40], "counts": [4.5, 5]}, "no whole numbers"),
+        ({"size": [30, 40], "counts": "\x7f"}, "no text that COCO packs"),
+        ({"size": [30, 40], "counts": [0, 1] * 200_000}, "has 400000 runs, at most 200000"),
+        ({"size": [30.0, 40], "counts": [4, 5]}, "the size of its mask is [30.0, 40]"),
+        ({"counts": [1]}, "the size of its mask is None"),
+    ],
+)
+def test_run_lengths_that_are_none_of_the_image_are_refused(dataset, values, reason):
+    accepted, refused = read(dataset(annotations=[cell(1), cell(2, segmentation=values)]))
+    assert reason in refused["a.png: annotation 2"]
+    assert list(accepted[0].annotations.ids) == ["1"]
+
+
+def test_an_outline_of_a_million_points_is_refused_and_the_others_stay(dataset):
+    outline = [[1, 2, 3, 4] * 500_000]
+    accepted, refused = read(dataset(annotations=[cell(1), cell(2, segmentation=outline)]))
+    assert "1000000 points, at most 100000 are read" in refused["a.png: annotation 2"]
+    assert len(accepted[0].annotations) == 1
+
+
+def test_numbers_that_json_does_not_have_refuse_only_their_record(dataset):
+    folder = dataset([image(mpp=math.nan), image(2, "b.png")], [cell(1, (1, 1, math.inf, 2), 2)])
+    picture(folder / "b.png")
+    accepted, refused = read(folder)
+    assert [one.name for one in accepted] == ["b"]
+    assert list(refused) == ["a.png", "b.png: annotation 1"]
+
+
+def test_the_lists_may_come_in_any_order(dataset):
+    folder = dataset(annotations=[cell()], categories=[{"id": 1, "name": "cell"}])
+    content = json.loads((folder / "annotations.json").read_text())
+    turned = dict(reversed({**content, "info": {"a": [1]}, "extra": [1, {}]}.items()))
+    (folder / "annotations.json").write_text(json.dumps(turned))
+    assert len(one_image(folder).annotations) == 1
+
+
+def test_images_may_lie_in_a_folder_of_their_own(dataset, tmp_path):
+    names = ["b/x.png", "c/x.png", "d.png"]
+    for name in names:
+        picture(tmp_path / "elsewhere" / name)
+    # By path, and by the name in a dataset, as exported labels call them.
+    entries = [image(1, "b/x.png"), image(2, "c_x"), image(3, "d"), image(4, "../secret.png")]
+    entries.append(image(5, "c/x.png"))
+    picture(tmp_path / "secret.png")
+    accepted, refused = read(dataset(entries), images=tmp_path / "elsewhere")
+    assert [one.name for one in accepted] == ["b_x", "c_x", "d"]
+    assert [one.path.name for one in accepted] == ["x.png", "x.png", "d.png"]
+    assert "leads out of the folder" in refused["../secret.png"]
+    assert "its file x.png is that of another entry, too" in refused["c/x.png"]
+    with pytest.raises(InputError, match="no such folder"):
+        read(dataset(entries), images=tmp_path / "nowhere")
+
+
+def test_a_size_up_to_the_last_region_is_enough_for_exported_labels(dataset):
+    smaller = image(width=20, height=25, regions={"a@0,0": [0, 0, 20, 25]})
+    assert one_image(dataset([smaller])).width == WIDTH
+    assert "the file has" in why_refused(dataset([{**smaller, "width": 41}]))
 
 
 def test_an_image_in_the_folder_images_is_found(dataset):
@@ -360,12 +469,13 @@ def test_an_image_entry_of_the_wrong_form_is_refused(dataset, entry, reason):
         ("", "not JSON"),
         ('{"images": [', "not JSON"),
         ("\x00\xff", "not JSON"),
-        ("[" * 100_000, "nested too deeply"),
+        ('{"images": ' + "[" * 100_000, "nested too deeply"),
         ("[]", "holds a JSON list, expected an object"),
         ("{}", "'images' is missing"),
         ('{"images": {}}', "'images' is a JSON object, expected a list"),
         ('{"images": [], "annotations": 3}', "'annotations' is a JSON number"),
         ('{"images": [], "annotations": []}', "'categories' is missing"),
+        ('{"images": [], "images": []}', "'images' is there twice"),
         ('{"images": [], "annotations": [], "categories": ["x"]}', "category 'x' has no id and"),
         (
             '{"images": [], "annotations": [], '
@@ -384,9 +494,28 @@ def test_a_file_that_is_not_coco_is_refused_as_a_whole(tmp_path, content, messag
 
 def test_a_file_that_is_too_large_is_not_loaded(dataset, monkeypatch):
     folder = dataset()
-    monkeypatch.setattr(coco_document, "MAXIMUM_JSON_MB", 0.00001)
+    monkeypatch.setattr(json_lists, "MAXIMUM_JSON_MB", 0.00001)
     with pytest.raises(AnnotationError, match="at most 1e-05 are read"):
         read(folder)
+
+
+@pytest.mark.parametrize("what", ["IMAGES", "RECORDS"])
+def test_a_file_of_too_many_entries_is_refused_before_it_fills_memory(dataset, monkeypatch, what):
+    monkeypatch.setattr(coco_document, f"MAXIMUM_{what}", 2)
+    folder = dataset([image(n) for n in range(2)], [cell(n) for n in range(2)])
+    read(folder)
+    folder = dataset([image(n) for n in range(3)], [cell(n) for n in range(3)])
+    with pytest.raises(AnnotationError, match="more than 2 "):
+        read(folder)
+
+
+def test_many_annotations_take_little_memory_while_they_wait():
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    records = [coco_shapes.record_of(cell(n), n) for n in range(10_000)]
+    each = (tracemalloc.get_traced_memory()[0] - before) / len(records)
+    tracemalloc.stop()
+    assert each * coco_document.MAXIMUM_RECORDS < 1e9
 
 
 @pytest.mark.parametrize("name", ["annotations_coco.json", "annotations.json", "instances_x.json"])
