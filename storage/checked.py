@@ -90,13 +90,20 @@ def stored_shards(array: zarr.Array[Any]) -> Iterator[tuple[Path, tuple[slice, .
     store = array.store_path.store
     if not isinstance(store, LocalStore):
         raise TypeError(f"{store}: only arrays in folders are checked.")
-    folder = store.root / array.store_path.path
+    for key, where in shard_parts(array):
+        path = store.root / array.store_path.path / key
+        if path.exists():
+            yield path, where
+
+
+def shard_parts(array: zarr.Array[Any]) -> Iterator[tuple[str, tuple[slice, ...]]]:
+    """Yield the name of each shard that an array may have, and which part of it that would hold."""
     sides = array.shards or array.chunks
     counts = (range(-(-length // side)) for length, side in zip(array.shape, sides, strict=True))
     for place in product(*counts):
-        path = folder / array.metadata.encode_chunk_key(place)
-        if path.exists():
-            yield path, tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, sides, strict=True))
+        bounds = zip(place, sides, array.shape, strict=True)
+        where = tuple(slice(i * n, min((i + 1) * n, end)) for i, n, end in bounds)
+        yield array.metadata.encode_chunk_key(place), where
 
 
 def _is_readable(array: zarr.Array[Any], where: tuple[slice, ...]) -> bool:

@@ -114,8 +114,15 @@ def _depths(infos: dict[str, VersionInfo]) -> dict[str, int]:
     return depths
 
 
-def ancestry(at: Workspace, ref: Ref) -> tuple[VersionInfo, ...]:
+def ancestry(at: Workspace, ref: Ref, *, complete: bool = True) -> tuple[VersionInfo, ...]:
     """Return a version and all it grew from, the youngest first.
+
+    Parameters
+    ----------
+    at, ref
+        The workspace and the version.
+    complete : bool
+        Whether an ancestor that is missing is an error; else the line ends before it.
 
     Raises
     ------
@@ -127,6 +134,8 @@ def ancestry(at: Workspace, ref: Ref) -> tuple[VersionInfo, ...]:
     while digest is not None:
         folder = at.path(Ref(Kind.LABELS, digest))
         if not (folder / VERSION).exists():
+            if line and not complete:
+                break
             raise NotFoundError(f"label version {digest[:8]} is not in {at.root}.")
         line.append(read_info(folder))
         digest = line[-1].parent

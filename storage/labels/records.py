@@ -77,6 +77,13 @@ def read_records(source: Path | bytes) -> CellRecords:
     )
 
 
+def read_parents(source: Path | bytes) -> tuple[NDArray[np.uint32], Ragged]:
+    """Return the cell ids of one region and the parents of each cell."""
+    stream = pa.BufferReader(source) if isinstance(source, bytes) else source
+    table = pq.read_table(stream, columns=["cell_id", "parents"])
+    return table["cell_id"].to_numpy(), _ragged(table["parents"], np.uint32)
+
+
 def _lists(rows: Ragged, per_entry: int) -> pa.ListArray:
     offsets = pa.array(rows.offsets * per_entry, pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(rows.values.ravel()))

@@ -26,7 +26,13 @@ from storage.labels.contract import (
     require_human_pixels,
     require_human_records,
 )
-from storage.labels.records import content_digest, human_digest, read_records, write_records
+from storage.labels.records import (
+    content_digest,
+    human_digest,
+    read_parents,
+    read_records,
+    write_records,
+)
 from storage.labels.schema import (
     CELLS,
     CLASSES,
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
+    from models.annotations import Ragged
     from models.geometry.tiles import Placement
 
 WRITERS = 3
@@ -87,9 +94,17 @@ class LabelVersion:
         IntegrityError
             If the table was altered on disk.
         """
+        return read_records(self._table(region_id))
+
+    def parents(self, region_id: str) -> tuple[NDArray[np.uint32], Ragged]:
+        """Return the cell ids of a region and the parents of each; quicker than all records."""
+        return read_parents(self._table(region_id))
+
+    def _table(self, region_id: str) -> bytes:
+        """Return the bytes of the table of records as they were written."""
         path = self._region(region_id) / RECORDS
         # Parquet would read some flipped bits as other numbers; pixels carry checksums themselves.
-        return read_records(_unaltered(path, self.hashes[str(path.relative_to(self.folder))]))
+        return _unaltered(path, self.hashes[str(path.relative_to(self.folder))])
 
     def placement(self, region_id: str) -> Placement:
         """Return where the arrays lie on their slide."""

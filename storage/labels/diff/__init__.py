@@ -1,0 +1,1 @@
+"""What differs between two label versions: cells, pixel classes, and pictures of it."""

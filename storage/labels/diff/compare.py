@@ -1,0 +1,188 @@
+"""Two label versions side by side: the whole diff, in memory that does not grow with the pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.annotations import CellRecords
+from storage.labels.diff.cells import CellChanges, Change, RegionCells, compare_cells, everything
+from storage.labels.diff.pairs import Kinship
+from storage.labels.diff.pixels import ClassMatrix
+from storage.labels.diff.protected import Protected, compare_protected
+from storage.labels.diff.settings import DiffSettings
+from storage.labels.lineage import Relation, descent, relate
+from storage.labels.store import open_version
+from storage.layout import Kind, Ref, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storage.labels.store import LabelVersion
+
+COUNTED = (
+    "before", "after", "same", "unchanged", "moved", "resized", "rescored", "drifted", "added",
+    "removed", "split", "split_off", "merged", "merged_away", "same_by_id", "same_by_annotation",
+    "same_by_descent", "same_by_place",
+)  # fmt: skip
+"""What is counted of cells, in the order in which people read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDiff:
+    """What differs between two label versions."""
+
+    before: LabelVersion
+    after: LabelVersion
+    relation: Relation
+    settings: DiffSettings
+    regions: tuple[str, ...]
+    """Those of either version, sorted; rows of `changes` refer to them by number."""
+    counts: dict[str, int]
+    """Of `COUNTED`, over all regions."""
+    by_region: dict[str, dict[str, int]]
+    """The same for each region whose cells differ."""
+    changes: CellChanges
+    protected: Protected
+    pixels: ClassMatrix
+    elsewhere: tuple[str, ...]
+    """Regions that lie elsewhere or have another scale: their pixels are not compared."""
+
+    @property
+    def only_before(self) -> tuple[str, ...]:
+        """Return the regions that only the first version has."""
+        return tuple(one for one in self.before.region_ids if one not in self.after.entries)
+
+    @property
+    def only_after(self) -> tuple[str, ...]:
+        """Return the regions that only the second version has."""
+        return tuple(one for one in self.after.region_ids if one not in self.before.entries)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the single cells as JSON."""
+        moved = self.changes.shifts[self.changes.of(Change.MOVED)]
+        return {
+            "before": _described(self.before),
+            "after": _described(self.after),
+            "relation": self.relation.to_json(),
+            "cells": self.counts,
+            "moved_by_px": {
+                name: float(np.quantile(moved, q)) if len(moved) else None
+                for name, q in (("median", 0.5), ("p95", 0.95), ("largest", 1.0))
+            },
+            "protected": self.protected.to_json(),
+            "pixels": self.pixels.to_json(),
+            "regions": {
+                "compared": len(self.regions) - len(self.only_before) - len(self.only_after),
+                "only_before": list(self.only_before),
+                "only_after": list(self.only_after),
+                "elsewhere": list(self.elsewhere),
+                "changed": self.by_region,
+            },
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+
+def diff(
+    at: Workspace,
+    before: Ref,
+    after: Ref,
+    settings: DiffSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> VersionDiff:
+    """Return what differs between two label versions, of one chain or of different ones.
+
+    Parameters
+    ----------
+    at : Workspace
+    before, after : Ref
+        The versions; either may be the older one.
+    settings : DiffSettings, optional
+    progress : callable, optional
+        Called with how many regions are done and how many there are.
+
+    Raises
+    ------
+    IntegrityError
+        If a version is missing or was altered.
+    """
+    return _Comparison(at, open_version(at, before), open_version(at, after),
+                       settings or DiffSettings()).run(progress)  # fmt: skip
+
+
+class _Comparison:
+    def __init__(
+        self, at: Workspace, before: LabelVersion, after: LabelVersion, settings: DiffSettings
+    ) -> None:
+        self.before, self.after, self.settings = before, after, settings
+        self.relation = relate(at, before, after)
+        common = self.relation.common
+        cousins = common is not None and self.relation.kind == "cousin"
+        self.common = open_version(at, Ref(Kind.LABELS, common)) if cousins and common else None
+        self.pixels = ClassMatrix()
+        self.elsewhere: list[str] = []
+
+    def run(self, progress: Callable[[int, int], None] | None) -> VersionDiff:
+        regions = tuple(sorted({*self.before.region_ids, *self.after.region_ids}))
+        total: Counter[str] = Counter()
+        by_region, changes = {}, [_none()]
+        for number, region_id in enumerate(regions):
+            if progress:
+                progress(number, len(regions))
+            found = self._region(region_id)
+            total.update(found.counts)
+            if len(found.changes):
+                by_region[region_id] = {name: n for name, n in found.counts.items() if n}
+                place = np.full(len(found.changes), number, np.int32)
+                changes.append(replace(found.changes, regions=place))
+        if progress:
+            progress(len(regions), len(regions))
+        return VersionDiff(
+            self.before, self.after, self.relation, self.settings, regions,
+            {name: total[name] for name in COUNTED}, by_region, CellChanges.joined(changes),
+            compare_protected(self.before, self.after), self.pixels, tuple(self.elsewhere),
+        )  # fmt: skip
+
+    def _region(self, region_id: str) -> RegionCells:
+        first, second = (v.entries.get(region_id) for v in (self.before, self.after))
+        if first is None:
+            return everything(self.after.records(region_id), Change.ADDED)
+        if second is None:
+            return everything(self.before.records(region_id), Change.REMOVED)
+        if first.content == second.content:
+            self.pixels.add_equal(self.before, region_id)
+            n = sum(first.n_cells.values())
+            same = dict.fromkeys(("before", "after", "same", "unchanged", "same_by_id"), n)
+            return RegionCells(same, _none())
+        in_place = first.placement == second.placement
+        if not (in_place and self.pixels.add(self.before, self.after, region_id)):
+            self.elsewhere.append(region_id)
+        return compare_cells(
+            self.before.records(region_id), self.after.records(region_id), self._kin(region_id),
+            first.placement.downsample, self.settings,
+        )  # fmt: skip
+
+    def _kin(self, region_id: str) -> Kinship:
+        kind, line = self.relation.kind, self.relation.line
+        if kind in {"descendant", "ancestor"}:
+            found = descent(line, region_id)
+            older = line[0].next_cell_id(region_id)
+            return Kinship(older, found if kind == "descendant" else found.turned())
+        if self.common is not None and region_id in self.common.entries:
+            return Kinship(self.common.next_cell_id(region_id), None)
+        return Kinship(0, None)
+
+
+def _none() -> CellChanges:
+    return everything(CellRecords.none(), Change.ADDED).changes
+
+
+def _described(version: LabelVersion) -> dict[str, Any]:
+    info = version.info
+    return {
+        "digest": info.digest, "chain": info.chain, "round": info.round, "stage": info.stage,
+        "n_cells": dict(info.n_cells), "n_regions": info.n_regions,
+    }  # fmt: skip
