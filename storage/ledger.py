@@ -160,6 +160,15 @@ class Ledger:
             ).fetchone()
         return StageRecord(row[0], row[1], row[2], ref, row[3], row[4]) if row else None
 
+    def arguments(self, key: str) -> dict[str, Any]:
+        """Return the arguments of a finished stage as JSON; empty if it is not known."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT arguments FROM stages WHERE key = ?", (key,)
+            ).fetchone()
+        known: dict[str, Any] = json.loads(row[0]) if row else {}
+        return known
+
     def record(self, stage: StageRecord, arguments: dict[str, Any]) -> None:
         """Write down a finished stage."""
         with self._connection() as connection:

@@ -24,7 +24,7 @@ def group_rows(at: Workspace, arms: Sequence[ArmEvidence]) -> list[dict[str, Any
         where = {"mode": trial.split, "fold": trial.fold, "seed": trial.seed}
         for truth, result in load_card(at, arm.evaluation)["results"].items():
             of = where | {"arm": arm.arm, "model": arm.model, "truth": truth}
-            for by, groups in result["groups"].items():
+            for by, groups in result.get("groups", {}).items():  # older cards have none
                 rows += [of | {"by": by, "group": name} | one for name, one in groups.items()]
     return rows
 

@@ -46,7 +46,7 @@ def precision_plots(at: Workspace, arms: Sequence[ArmEvidence]) -> list[Precisio
 
     plots = []
     for (trial, model, _), results in _results(at, arms).items():
-        known = [(arm, one["precision_recall"]) for arm, one in results]
+        known = [(arm, one.get("precision_recall")) for arm, one in results]
         curves = [_curve(arm, one["recall"], one["precision"]) for arm, one in known if one]
         if curves:
             plots.append(PrecisionPlot(named(model, trial, arms), tuple(curves)))

@@ -128,7 +128,7 @@ def _rows(at: Workspace, arm: ArmEvidence, candidate_floor: float) -> list[ArmRo
             n_steps=arm.n_steps,
             label_version=arm.best.labels.digest,
             checkpoint=arm.best.checkpoint.digest,
-            n_slides=result["n_slides"],
+            n_slides=result.get("n_slides"),  # older cards do not say it
             **{name: result[name] for name in _MEASURED},
         )
         for truth, result in sorted(results.items())

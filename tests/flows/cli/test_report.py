@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,65 @@ def test_for_people_it_shows_complete_truth_with_intervals(demo, capsys):
     assert main(["report", "--workspace", str(demo.at.root)]) == 0
     out = capsys.readouterr().out
     assert "complete truth; FROC with its 95 % interval over slides" in out
-    assert out.count("cooperative") == 2
+    assert out.count("cooperative") == 4  # in the table, and among the gains
     assert "nothing new" not in out.lower()
     first = demo.rows[0]
     assert f"{first['froc_low']:.3f} to {first['froc_high']:.3f}" in out
+
+
+def test_gains_stand_beside_the_table_for_people_and_programs(demo, capsys):
+    _, answer = cli(capsys, "--workspace", demo.at.root)
+    assert {gain["verdict"] for gain in answer["gains"]} == {"cannot be told"}  # two test slides
+    assert main(["report", "--workspace", str(demo.at.root)]) == 0
+    out = capsys.readouterr().out
+    assert "gain of FROC over the control" in out
+    assert out.count("cannot be told") == 6
+
+
+def test_a_report_is_made_again_on_request_and_trains_nothing(demo, capsys, tmp_path):
+    at = Workspace(tmp_path / "workspace")
+    shutil.copytree(demo.at.root, at.root, symlinks=True)
+    (before,) = (one for one in Ledger(at).runs() if one.run_id == demo.answer["run"])
+    assert before.result is not None
+    page = at.path(before.result) / "report.html"
+    page.write_text("harmed")
+    code, answer = cli(capsys, "--remake", "--workspace", at.root)
+    assert code == 0
+    assert answer["rows"] == demo.rows
+    assert "What came out" in Path(answer["report"]).read_text()
+    (after,) = (one for one in Ledger(at).runs() if one.run_id == demo.answer["run"])
+    assert (after.state, after.finished) == ("completed", before.finished)
+    assert after.result is not None
+    assert Path(answer["report"]).resolve() == at.path(after.result) / "report.html"
+
+
+def test_two_runs_are_laid_beside_each_other(demo, capsys):
+    run = demo.answer["run"]
+    code, answer = cli(capsys, run, "--compare", run[:8], "--workspace", demo.at.root)
+    assert (code, answer["first"], answer["second"]) == (0, run, run)
+    assert {row["difference"] for row in answer["rows"]} == {0.0}
+    assert main(["report", "--compare", run, "--workspace", str(demo.at.root)]) == 0
+    assert "difference" in capsys.readouterr().out
+
+
+def test_a_comparison_has_no_page(demo, capsys, tmp_path):
+    words = ("--compare", "latest", "--output", tmp_path / "x", "--workspace", demo.at.root)
+    code, answer = cli(capsys, *words)
+    assert (code, answer["error"]["type"]) == (2, "WrongUseError")
+
+
+def test_a_page_that_cannot_be_copied_is_one_line(demo, capsys, tmp_path):
+    target = tmp_path / "no such folder" / "page.html"
+    code, answer = cli(capsys, "--output", target, "--workspace", demo.at.root)
+    assert (code, answer["error"]["type"]) == (1, "WorkspaceError")
+    assert str(target) in answer["error"]["message"]
+
+
+def test_the_page_is_opened_on_request(demo, capsys, monkeypatch):
+    opened: list[str] = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    code, answer = cli(capsys, "--open", "--workspace", demo.at.root)
+    assert (code, opened) == (0, [answer["report"]])
 
 
 def test_the_page_can_be_copied_to_send_it(demo, capsys, tmp_path):
