@@ -152,6 +152,23 @@ class ImageDecoder:
         found, overview = self._asked(path, asked)
         return replace(found, overview=overview)
 
+    def labels(self, path: Path) -> NDArray[np.int32]:
+        """Return the values of a label image as they are stored, (h, w): 0 to 2**24 - 1.
+
+        Of a palette, the values are the places in it.
+
+        Raises
+        ------
+        ImageError
+            If it is missing, damaged, coloured, of another kind, or too large for the limits.
+        """
+        _, packed = self._answer(path, {"want": "labels"}, self._timeout_s)
+        if packed is None:  # pragma: no cover  # the answer to this is values or a refusal
+            raise ImageError(f"{path}: no values came back.")
+        low, middle, high = np.moveaxis(packed.astype(np.int32), 2, 0)
+        values: NDArray[np.int32] = low + (middle << 8) + (high << 16)
+        return values
+
     def window(self, path: Path, asked: Asked) -> NDArray[np.uint8]:
         """Return a window of a slide, (h, w, 3) RGB.
 
