@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from storage.layout import Workspace
 
 
-def predict_files(
+def predict_files(  # noqa: PLR0913  # keyword-only, one per option of the command
     at: Workspace,
     checkpoint_prefix: str,
     images: Sequence[Path],
     output: Path,
     *,
     mpp: float | None = None,
+    compressed: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[Path, int]:
     """Write one GeoJSON file per slide or image and return how many cells each of them holds.
@@ -37,6 +38,8 @@ def predict_files(
         Slides or images, and the folder to write to.
     mpp
         Micrometres per pixel of all of them, in place of what the files say.
+    compressed
+        Whether the results are ``.geojson.gz``.
     progress
         Called with the number of blocks done and their total.
 
@@ -48,7 +51,7 @@ def predict_files(
         If a file is no slide or image, or coarser than what the network was trained on.
     """
     checkpoint = find_checkpoint(at, checkpoint_prefix)
-    targets = _targets(images, output)
+    targets = _targets(images, output, compressed=compressed)
     finder = load_finder(at, checkpoint)
     surveys = {path: survey(finder, path, mpp) for path in images}
     total = sum(len(one.blocks) for one in surveys.values())
@@ -65,7 +68,7 @@ def predict_files(
     }
 
 
-def _targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
+def _targets(images: Sequence[Path], output: Path, *, compressed: bool) -> dict[Path, Path]:
     by_name: dict[str, Path] = {}
     for path in images:
         other = by_name.setdefault(path.name, path)
@@ -74,4 +77,5 @@ def _targets(images: Sequence[Path], output: Path) -> dict[Path, Path]:
                 f"{other} and {path} have one name, so would their results. Run the command for "
                 f"each folder with an --output of its own."
             )
-    return {path: new_file(output, geojson_name(name)) for name, path in by_name.items()}
+    names = {path: geojson_name(name, compressed=compressed) for name, path in by_name.items()}
+    return {path: new_file(output, name) for path, name in names.items()}

@@ -27,20 +27,29 @@ def predict(
         float | None,
         typer.Option(help="Micrometres per pixel of all files, in place of what they say."),
     ] = None,
+    gz: Annotated[
+        bool, typer.Option("--gz", help="Write .geojson.gz; QuPath opens it from version 0.4 on.")
+    ] = False,
     workspace: WorkspaceOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Find cells on slides or images and write them as GeoJSON that QuPath opens.
 
-    The checkpoint's own settings decide scale, windows and candidate floor.
+    The checkpoint's own settings decide scale, windows and candidate floor. In QuPath, open the
+    slide and drop its file onto it, or choose File > Import objects from file: the cells are
+    detections with their score.
+
+    Example: signetflow predict new/a.svs new/b.svs --checkpoint 7c1e --output found
     """
     from flows.cli.running import workspace_at
     from flows.predict import predict_files
 
     at = workspace_at(workspace)
     with progress("predicting") as advance:
-        written = predict_files(at, checkpoint, images, output, mpp=mpp, progress=advance)
+        written = predict_files(
+            at, checkpoint, images, output, mpp=mpp, compressed=gz, progress=advance
+        )
     if as_json:
         write_json({"files": [{"path": str(path), "n_cells": n} for path, n in written.items()]})
         return

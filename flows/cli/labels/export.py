@@ -9,6 +9,7 @@ import typer
 
 from flows.cli.labels.chosen import SHORT, VersionArgument, version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
+from models.errors import WrongUseError
 
 
 def register(verbs: typer.Typer) -> None:
@@ -23,23 +24,34 @@ def export(
         Literal["geojson", "coco"],
         typer.Option("--format", help="geojson: a file per slide, for QuPath. coco: one file."),
     ] = "geojson",
+    gz: Annotated[
+        bool, typer.Option("--gz", help="Write .geojson.gz; QuPath opens it from version 0.4 on.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Write one version for other tools, in level-0 pixels.
 
-    Every cell says where it comes from; a person's cell has no score.
+    Every cell says where it comes from; a person's cell has no score. GeoJSON also holds the
+    regions, as locked rectangles that signetflow ingest geojson reads again; in QuPath, drop the
+    file onto its slide, or choose File > Import objects from file.
 
     Example: signetflow labels export 3f2a91c0 --format geojson --output for_qupath
     """
     from storage.labels.export import export_coco, export_geojson
+    from storage.labels.export_regions import Ground
     from storage.labels.store import open_version
 
+    if gz and format != "geojson":
+        raise WrongUseError("--gz compresses GeoJSON only. Give --format geojson, or leave it out.")
     at = workspace_at(workspace)
     found = open_version(at, version_ref(at, version))
-    write = {"geojson": export_geojson, "coco": export_coco}[format]
     with progress("export") as advance:
-        exported = write(found, output, advance)
+        if format == "coco":
+            exported = export_coco(found, output, advance)
+        else:
+            ground = Ground.of(at, found)
+            exported = export_geojson(found, output, advance, ground=ground, compressed=gz)
     files = [str(path) for path in exported.files]
     if as_json:
         write_json({"version": found.info.digest, "files": files, "n_cells": exported.n_cells})

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import numpy as np
@@ -5,6 +6,8 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
+from storage.datasets.drawn import Drawn
+from storage.geojson_objects import read_objects
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,19 @@ def test_the_first_digits_of_a_checkpoint_are_enough(demo, predict, checkpoint, 
     assert code == 0
     assert out.startswith(f"{tmp_path / slide_of(demo).name}.geojson: ")
     assert out.strip().endswith("cells")
+
+
+def test_the_result_may_be_compressed_and_read_again(demo, predict, tmp_path):
+    slide = slide_of(demo)
+    for folder, words in (("plain", ()), ("packed", ("--gz",))):
+        code, _, _ = predict(slide, "--output", tmp_path / folder, *words)
+        assert code == 0
+    plain = tmp_path / "plain" / f"{slide.name}.geojson"
+    packed = tmp_path / "packed" / f"{slide.name}.geojson.gz"
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    found = list(read_objects(packed, slide.stem))
+    assert found
+    assert all(isinstance(one, Drawn) and one.by_program for one in found)
 
 
 def test_nothing_is_written_over_and_that_is_known_before_the_work(demo, predict, tmp_path):

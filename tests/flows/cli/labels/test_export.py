@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -30,3 +31,21 @@ def test_an_unknown_format_is_wrong_use(run, refs, tmp_path):
 
     assert code == 2
     assert "csv" in err
+
+
+def test_geojson_may_be_compressed(run, refs, tmp_path):
+    folder = tmp_path / "out"
+    code, out, _ = run("export", refs[1].digest, "--gz", "--output", folder, "--json")
+
+    assert code == 0
+    assert json.loads(out)["files"] == [str(folder / "slide-a.geojson.gz")]
+    features = json.loads(gzip.decompress((folder / "slide-a.geojson.gz").read_bytes()))["features"]
+    assert len(features) == 4  # a region and three cells
+
+
+def test_nothing_but_geojson_is_compressed(run, refs, tmp_path):
+    words = ("--format", "coco", "--gz", "--output", tmp_path / "out")
+    code, _, err = run("export", refs[0].digest, *words)
+
+    assert code == 2
+    assert "--gz compresses GeoJSON only" in err
