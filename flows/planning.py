@@ -11,7 +11,7 @@ from storage.layout import Kind
 if TYPE_CHECKING:
     from flows.config import RetrainConfig
     from storage.layout import Ref, Workspace
-    from tasks.stage import StageCall
+    from tasks.stage import Run, StageCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Plan:
     run_id: str
     calls: list[StageCall]
     report: Ref | None
-    """The report, when nothing is left to do."""
+    """The report, when nothing is left to do: no stage, and no word of how the run ended."""
 
     @property
     def pending(self) -> list[StageCall]:
@@ -36,7 +36,14 @@ def plan_of(config: RetrainConfig, at: Workspace) -> Plan:
 
     run = open_run(config, at, planning=True)
     report = Conductor(run, config).report()
-    return Plan(run.run_id, run.calls, None if is_pending(report) else report)
+    is_over = not is_pending(report) and _is_written_down(run, report)
+    return Plan(run.run_id, run.calls, report if is_over else None)
+
+
+def _is_written_down(run: Run, report: Ref) -> bool:
+    """Return whether the ledger knows how the run ended: a kill may have come before that."""
+    known = (one for one in run.ledger.runs() if one.run_id == run.run_id)
+    return any(one.state == "completed" and one.result == report for one in known)
 
 
 def link_report(at: Workspace, run_id: str, report: Ref) -> None:

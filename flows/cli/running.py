@@ -35,11 +35,15 @@ def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
     SignetflowError
         Whatever a stage refuses.
     """
+    from flows.stages import open_run
+    from tasks.track import Tracker
+
     at.require_writable()
     with shared(at):
         plan = plan_of(config, at)
         if plan.report:
             link_report(at, plan.run_id, plan.report)
+            Tracker(open_run(config, at)).deliver()  # what MLflow could not be told before
     return plan, plan.report or _made(config, at, plan), plan.report is not None
 
 

@@ -43,7 +43,7 @@ def test_a_plan_of_a_new_run_makes_nothing(own_ground, preset, snapshot, capsys)
     assert [(one["stage"], one["state"]) for one in answer["stages"][:3]] == [
         ("extract", "finished"), ("annotate", "finished"), ("train", "pending"),
     ]  # fmt: skip
-    assert answer["pending"] == 4
+    assert answer["pending"] == 5
     assert answer["eta_s"] is None  # nobody has trained here yet
     assert snapshot(own_ground.at.root) == before
 
@@ -51,7 +51,7 @@ def test_a_plan_of_a_new_run_makes_nothing(own_ground, preset, snapshot, capsys)
 def test_for_people_it_says_what_was_never_timed(own_ground, preset, capsys):
     assert main(["plan", str(preset), "--workspace", str(own_ground.at.root)]) == 0
     out = capsys.readouterr().out
-    assert "4 of 6 stages are pending: about 0.0 s and 4 stages never timed." in out
+    assert "5 of 7 stages are pending: about 0.0 s and 5 stages never timed." in out
     assert "hard fold 0 seed 0 · a · supervised" in out
 
 

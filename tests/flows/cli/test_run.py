@@ -15,7 +15,7 @@ from flows.cli import main
 from flows.retrain import retrain
 from models.errors import StoppedError, WorkspaceError
 from storage.layout import Workspace
-from storage.ledger import Ledger
+from storage.ledger import Event, Ledger
 
 
 class Terminal(io.StringIO):
@@ -33,7 +33,10 @@ def _without_servers(monkeypatch):
 def _delivered(at):
     from storage.tracking.outbox import Delivery
 
-    return Delivery(0, len(Ledger(at).pending_events()), "nobody listens")
+    events = Ledger(at).pending_events()
+    for event in events:
+        Ledger(at).mark_delivered(event, 1.0)
+    return Delivery(len(events), 0, "")
 
 
 @pytest.fixture
@@ -56,8 +59,8 @@ def test_a_run_ends_with_the_table_and_where_everything_lies(run, own_ground):
     assert Path(page.removeprefix("report: ")).is_file()
     assert out.splitlines()[-1] == f"labels: signetflow labels log --workspace {own_ground.at.root}"
     stages = [line for line in err.splitlines() if line.endswith(": completed")]
-    assert len(stages) == 4
-    assert "1/4  hard fold 0 seed 0 · a · supervised" in stages[0]
+    assert len(stages) == 5
+    assert "1/5  hard fold 0 seed 0 · a · supervised" in stages[0]
 
 
 def test_the_same_again_is_nothing_new(run):
@@ -67,6 +70,27 @@ def test_the_same_again_is_nothing_new(run):
     before, after = json.loads(first), json.loads(second)
     assert (before.pop("nothing_new"), after.pop("nothing_new")) == (False, True)
     assert before == after
+
+
+def test_a_run_that_was_killed_behind_its_last_stage_is_brought_to_its_end(run, own_ground):
+    first = json.loads(run("--json")[1])
+    ledger = Ledger(own_ground.at)
+    (record,) = ledger.runs()
+    ledger.start_run(record.run_id, record.name, record.config, 1.0)  # the end was never written
+    second = json.loads(run("--json")[1])
+    assert (second["nothing_new"], second["rows"]) == (False, first["rows"])
+    (ended,) = ledger.runs()
+    assert (ended.state, ended.result) == ("completed", record.result)
+    assert {one.state for one in ledger.stages_of(record.run_id)} == {"cached"}
+    assert json.loads(run("--json")[1])["nothing_new"] is True
+
+
+def test_what_tracking_was_not_told_is_told_when_nothing_is_new(run, own_ground):
+    run()
+    ledger = Ledger(own_ground.at)
+    ledger.post(Event("end/late", {"type": "end"}))
+    assert json.loads(run("--json")[1])["nothing_new"] is True
+    assert ledger.pending_events() == ()
 
 
 def test_the_link_of_a_run_follows_its_latest_report(run, own_ground):
@@ -84,7 +108,7 @@ def test_a_terminal_sees_a_bar(run, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal)
     code, _, _ = run()
     assert code == 0
-    assert "4/4" in terminal.getvalue()
+    assert "5/5" in terminal.getvalue()
 
 
 def test_a_failure_is_one_line_and_the_next_run_goes_on(run, own_ground, monkeypatch):
