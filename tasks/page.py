@@ -64,6 +64,7 @@ def report_data(at: Workspace, inputs: ReportInputs, numbers: Measured, asked: A
         breakdowns=tuple(breakdowns(numbers.groups)),
         examples=tuple(examples(at, inputs, asked.evaluation)),
         rounds=tuple(card for arm in inputs.arms for card in _cards(at, arm, inputs.arms)),
+        healthy=healthy,
         curves=tuple(rounds_plots(at, inputs.arms, healthy)),
         training=tuple(training_plots(at, inputs.arms)),
         crops=tuple(stories(at, inputs)),
@@ -110,21 +111,20 @@ def _commands(inputs: ReportInputs, asked: Asked) -> list[Command]:
 def _cards(at: Workspace, arm: ArmEvidence, arms: tuple[ArmEvidence, ...]) -> list[RoundCard]:
     """Return a card for each round, also for the one that only ended the rounds."""
     trained = {one.verdict: index for index, one in enumerate(arm.rounds) if one.verdict}
-    return [_card(at, arm, verdict, trained.get(verdict), arms) for verdict in arm.verdicts]
+    trial = str(arm.trial) if len({one.trial for one in arms}) > 1 else ""
+    return [_card(at, arm, verdict, trained.get(verdict), trial) for verdict in arm.verdicts]
 
 
 def _card(
-    at: Workspace,
-    arm: ArmEvidence,
-    verdict: Ref,
-    index: int | None,
-    arms: tuple[ArmEvidence, ...],
+    at: Workspace, arm: ArmEvidence, verdict: Ref, index: int | None, trial: str
 ) -> RoundCard:
     from storage.report.model import RoundCard
 
     told = load_card(at, verdict)
+    shown, validated = _evidence(at, arm, index)
     reason = told["reason"][:1].upper() + told["reason"][1:]
-    several = len({one.trial for one in arms}) > 1
+    follows = _follows(told["goes_on"], trained=index is not None)
+    chosen = load_card(at, arm.choice)["reason"] if index == arm.kept and arm.choice else ""
     return RoundCard(
         arm=arm.arm,
         model=arm.model,
@@ -133,13 +133,30 @@ def _card(
         growth=_number(told["growth"]),
         churn=_number(told["churn"]),
         area_per_instance=_number(told["relative_area"]),
-        validation=None if index is None else validation(at, arm.rounds[index]),
-        decision=f"{reason}. {_follows(told['goes_on'], trained=index is not None)}",
+        validation=validated.get("froc"),
+        validation_low=validated.get("froc_low"),
+        validation_high=validated.get("froc_high"),
+        fps=validated.get("fps"),
+        disagreement=shown.get("disagreement"),
+        decision=f"{reason}. {follows}" + (f" Kept: {chosen}." if chosen else ""),
         kept=index == arm.kept,
         label_version=told["after"],
-        trial=str(arm.trial) if several else "",
-        alarms=tuple(map(str, told.get("alarms", ()))),
+        trial=trial,
+        alarms=tuple(shown.get("alarms", ())),
     )
+
+
+def _evidence(
+    at: Workspace, arm: ArmEvidence, index: int | None
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """Return what the card of a round shows, and what validation said of its network."""
+    if index is None:
+        return {}, {}
+    one = arm.rounds[index]
+    if one.evidence is None:  # a run of an older signetflow
+        return {}, {"froc": validation(at, one)}
+    shown = load_card(at, one.evidence)
+    return shown, shown["validation"]
 
 
 def _follows(goes_on: bool, *, trained: bool) -> str:

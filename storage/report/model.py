@@ -170,6 +170,12 @@ class RoundCard:
     kept: bool
     """Whether this round's network is the one that is evaluated."""
     label_version: str
+    validation_low: float | None = None
+    validation_high: float | None = None
+    fps: float | None = None
+    """False positives per normal validation region; None where there is none."""
+    disagreement: float | None = None
+    """Share of the cells that one of two networks sees and the other does not."""
     trial: str = ""
     alarms: tuple[str, ...] = ()
     """What a person should look at before the labels of this round are used, a sentence each."""
@@ -315,6 +321,8 @@ class ReportData:
     breakdowns: tuple[Breakdown, ...] = ()
     examples: tuple[Example, ...] = ()
     rounds: tuple[RoundCard, ...] = ()
+    healthy: tuple[float, float] = (0.7, 1.2)
+    """Where the area of a cell should lie, relative to an annotated one."""
     curves: tuple[RoundsPlot, ...] = ()
     """Growth, churn and whatever else goes from round to round."""
     training: tuple[TrainingPlot, ...] = ()

@@ -21,8 +21,10 @@ def told(ground, perfect):
     )  # fmt: skip
     checkpoint = save_card(ground.at, {"stands": "for a checkpoint"})
     first = Round(1, labels, checkpoint, ground.annotated)
-    arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (first,), 0, 4, (), None, None)
-    other = ArmEvidence(Trial("hard", 0, 0), "cooperative", "a", (first,), 0, 4, (), None, None)
+    arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (first,), 0, 4, (), None, None, None)
+    other = ArmEvidence(
+        Trial("hard", 0, 0), "cooperative", "a", (first,), 0, 4, (), None, None, None
+    )
     inputs = ReportInputs(ground.dataset, ground.regions, ground.annotated, (arm, other))
     return stories(ground.at, inputs)
 
@@ -57,6 +59,6 @@ def test_outlines_lie_over_the_cells_of_the_picture(told):
 
 def test_an_arm_that_added_nothing_has_no_story(ground):
     still = Round(1, ground.annotated, ground.annotated, ground.annotated)
-    arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (still,), 0, 4, (), None, None)
+    arm = ArmEvidence(Trial("hard", 0, 0), "self", "a", (still,), 0, 4, (), None, None, None)
     inputs = ReportInputs(ground.dataset, ground.regions, ground.annotated, (arm,))
     assert stories(ground.at, inputs) == []

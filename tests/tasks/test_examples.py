@@ -15,7 +15,7 @@ TRIAL = Trial("hard", 0, 0)
 
 def arm(ground, name, detections, model="a", trial=TRIAL):
     one = Round(1, ground.annotated, ground.annotated, ground.annotated)
-    return ArmEvidence(trial, name, model, (one,), 0, 4, (), detections, None)
+    return ArmEvidence(trial, name, model, (one,), 0, 4, (), None, detections, None)
 
 
 def shown(ground, *arms, iou=0.3):

@@ -22,7 +22,7 @@ def arm(ground, perfect):
     def make(name, trial=TRIAL, n_steps=4, **found):
         one = Round(1, ground.annotated, ground.annotated, ground.annotated)
         detections = perfect(Part.TEST, with_masks=False, **found)
-        return ArmEvidence(trial, name, "a", (one,), 0, n_steps, (), detections, None)
+        return ArmEvidence(trial, name, "a", (one,), 0, n_steps, (), None, detections, None)
 
     return make
 

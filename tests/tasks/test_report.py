@@ -127,21 +127,48 @@ def test_curves_rounds_and_growth_are_those_of_the_cards(data, conducted):
     assert [card.label_version for card in data.rounds] == [card["after"] for card in cards]
 
 
-def test_the_round_that_only_ended_the_rounds_is_told_with_its_reason(conducted):
-    at, inputs = conducted.ground.at, conducted.inputs
-    arm = next(one for one in inputs.arms if one.arm == "self")
-    card = load_card(at, arm.verdicts[0]) | {
-        "round": 9, "goes_on": False, "reason": "labels changed by 0.1% only", "alarms": ["Look."],
-    }  # fmt: skip
-    ended = replace(arm, verdicts=(*arm.verdicts, save_card(at, card)))
-    told = _cards(at, ended, inputs.arms)
+@pytest.fixture
+def arm(conducted):
+    return next(one for one in conducted.inputs.arms if one.arm == "self")
+
+
+def test_the_round_that_only_ended_the_rounds_is_told_with_its_reason(conducted, arm):
+    at = conducted.ground.at
+    ending = {"round": 9, "goes_on": False, "reason": "labels changed by 0.1% only"}
+    card = save_card(at, load_card(at, arm.verdicts[0]) | ending)
+    told = _cards(at, replace(arm, verdicts=(*arm.verdicts, card)), conducted.inputs.arms)
     assert [one.round for one in told][-1] == 9
-    assert (told[-1].kept, told[-1].validation, told[-1].alarms) == (False, None, ("Look.",))
+    assert (told[-1].kept, told[-1].validation, told[-1].alarms) == (False, None, ())
     assert told[-1].decision == (
         "Labels changed by 0.1% only. The rounds stop: nothing was trained on these labels."
     )
-    assert told[0].decision.endswith("Training goes on.")
-    assert told[0].alarms == ()
+    assert "Training goes on." in told[0].decision
+
+
+def test_a_round_shows_its_alarms_and_why_it_is_kept(conducted, arm):
+    at = conducted.ground.at
+    said = {"froc": 0.5, "froc_low": 0.4, "froc_high": 0.6, "recall": 0.7, "fps": 2.5}
+    shown = {"validation": said, "disagreement": 0.25, "alarms": ["confirmation bias: look."]}
+    rounds = tuple(replace(one, evidence=save_card(at, shown)) for one in arm.rounds)
+    choice = save_card(at, {"reason": "the last round: there is nothing to validate on"})
+    known = replace(arm, rounds=rounds, choice=choice)
+    cards = _cards(at, known, conducted.inputs.arms)
+    first = cards[0]
+    assert first.alarms == ("confirmation bias: look.",)
+    assert (first.validation, first.validation_low, first.validation_high) == (0.5, 0.4, 0.6)
+    assert (first.fps, first.disagreement) == (2.5, 0.25)
+    (kept,) = (card for card in cards if card.kept)
+    assert kept.decision.endswith("Kept: the last round: there is nothing to validate on.")
+
+
+def test_a_round_of_an_older_signetflow_has_no_evidence_but_its_validation(conducted, arm):
+    at = conducted.ground.at
+    rounds = tuple(replace(one, evidence=None) for one in arm.rounds)
+    old = replace(arm, rounds=rounds, choice=None)
+    before, now = (_cards(at, one, conducted.inputs.arms) for one in (old, arm))
+    assert [card.validation for card in before] == [card.validation for card in now]
+    assert {card.alarms for card in before} == {()}
+    assert not any("Kept" in card.decision for card in before)
 
 
 def test_a_network_that_trains_for_its_partner_says_so():
