@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.geometry.tiles import Window, grid, placed
+from models.geometry.tiles import STRIDE_PX, Area, Placement, Window, grid
 from storage.slides import ImageSlide
 from storage.tissue import TissueMap
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.geometry.tiles import Placement
     from storage.slides import Slide
 
 CORE_PX = 2048
 MARGIN_PX = 128
-"""Read around each core, so that cells at its border are seen whole. In working pixels."""
+"""Cells are looked for so far around each core, so that those at its border are seen whole. In
+working pixels, twice the diameter of a large cell."""
+WIDE_MARGIN_PX = 512
+"""The same, where a cell turns out to reach further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Block:
     """One part of a slide."""
 
     window: Window
-    """What is read."""
+    """Where cells are looked for."""
     core: Window
     """What the block answers for: cores cover the slide without overlap."""
 
@@ -50,34 +52,66 @@ def blocks_of(slide: Slide, downsample: float, core_px: int = CORE_PX) -> list[B
         If the slide is dark: tissue cannot be told from background there.
     """
     tissue = None if isinstance(slide, ImageSlide) else TissueMap(slide)
-    whole = Window(0, 0, slide.width, slide.height)
-    margin = math.ceil(MARGIN_PX * downsample)
     return [
-        Block(core.grown(margin).clipped(whole), core)
+        block_around(core, slide, downsample, MARGIN_PX)
         for core in grid(slide.width, slide.height, core_px * downsample)
         if tissue is None or tissue.fraction(core) > 0
     ]
 
 
+def block_around(core: Window, slide: Slide, downsample: float, margin_px: int) -> Block:
+    """Return the block of a core with a margin of working pixels, cut at the slide's border."""
+    whole = Window(0, 0, slide.width, slide.height)
+    return Block(core.grown(math.ceil(margin_px * downsample)).clipped(whole), core)
+
+
 @dataclass(frozen=True, slots=True)
 class BlockPixels:
-    """The pixels of one block in memory; implements the `BlockSource` protocol of prediction."""
+    """The pixels of one block in memory; implements the `BlockSource` protocol of prediction.
+
+    They begin at a multiple of a network's stride, counted from the slide's corner: what it makes
+    of a place then does not depend on the block in which the place lies.
+    """
 
     pixels: NDArray[np.uint8]
-    """(h, w, 3) RGB, at the working scale."""
+    """(h, w, 3) RGB of the block's window and what lies around it, at the working scale."""
+    area: Area
+    """The block's window, in the pixels."""
+    corner: tuple[int, int]
+    """Place y, x of the area on the whole slide, in working pixels."""
     placement: Placement
+    """Of the area."""
 
     @classmethod
-    def of(cls, slide: Slide, block: Block, downsample: float) -> BlockPixels:
-        """Read a block.
+    def of(cls, slide: Slide, block: Block, downsample: float, around_px: int = 0) -> BlockPixels:
+        """Read a block and so many working pixels around it, as far as the slide goes.
 
         Raises
         ------
         SlideError
             If the slide is damaged there.
         """
-        pixels = slide.read(block.window, downsample)
-        return cls(pixels, placed(block.window, downsample))
+        down = _span(block.window.y0, block.window.y1, slide.height, downsample, around_px)
+        across = _span(block.window.x0, block.window.x1, slide.width, downsample, around_px)
+        whole = Window(0, 0, slide.width, slide.height)
+        y0, x0, y1, x1 = (
+            round(place * downsample) for place in (down.begin, across.begin, down.end, across.end)
+        )
+        shape = down.end - down.begin, across.end - across.begin
+        pixels = slide.read(Window(x0, y0, x1, y1).clipped(whole), downsample, shape)
+        top, left = down.first - down.begin, across.first - across.begin
+        return cls(
+            pixels,
+            Area(top, left, down.last - down.first, across.last - across.first),
+            (down.first, across.first),
+            Placement(x0 + left * downsample, y0 + top * downsample, downsample),
+        )
+
+    @property
+    def seen(self) -> Window:
+        """Return the area on the whole slide, in working pixels."""
+        (y0, x0), area = self.corner, self.area
+        return Window(x0, y0, x0 + area.width, y0 + area.height)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,5 +119,24 @@ class BlockPixels:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def read(self, y0: int, x0: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Return (height, width, 3) RGB of a part inside the block."""
+        """Return (height, width, 3) RGB of a part inside the pixels."""
         return self.pixels[y0 : y0 + height, x0 : x0 + width]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """One side of a block in working pixels: what is read, and the part that is asked for."""
+
+    begin: int
+    first: int
+    last: int
+    end: int
+
+
+def _span(low: int, high: int, length: int, downsample: float, around_px: int) -> _Span:
+    """Return the span of level-0 pixels low to high on a side of the slide of that length."""
+    whole = max(1, round(length / downsample))
+    first = min(round(low / downsample), whole - 1)
+    last = max(first + 1, min(round(high / downsample), whole))
+    begin = max(0, (first - around_px) // STRIDE_PX * STRIDE_PX)
+    return _Span(begin, first, last, min(whole, last + around_px))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.geometry.tiles import Window, level_window
 from models.networks.settings import NetworkSettings
 from models.runtime import resolve
 from models.runtime_settings import RuntimeSettings
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.annotations import Detections
-    from models.methods.detector import Detector
-    from storage.blocks import Block
+    from models.methods.detector import Detector, Found
+    from storage.blocks import Block, BlockPixels
     from storage.layout import Workspace
     from storage.slides import Slide
 
@@ -98,11 +99,32 @@ def _cells(
 ) -> Iterator[Detections]:
     """Yield the cells of each block, every cell in one of them only."""
     from models.merging.stitching import Stitcher
-    from storage.blocks import MARGIN_PX, BlockPixels
+    from storage.blocks import MARGIN_PX
 
-    stitcher = Stitcher(tolerance_px=round(MARGIN_PX / 16 * asked.downsample))
+    stitcher = Stitcher(tolerance_px=MARGIN_PX // 16)
     for block in asked.blocks:
-        pixels = BlockPixels.of(slide, block, asked.downsample)
-        found = detector.find(pixels).in_level0(pixels.placement)
-        yield found.take(stitcher.new(found.boxes, block.core))
+        pixels, found = _look(detector, slide, block, asked.downsample)
+        core = level_window(block.core, asked.downsample)
+        kept = stitcher.new(found.cells, pixels.corner, core)
+        yield found.in_level0(pixels.placement).take(kept)
         advance()
+
+
+def _look(
+    detector: Detector, slide: Slide, block: Block, downsample: float
+) -> tuple[BlockPixels, Found]:
+    """Return a block with its cells; with a wider margin if one reaches out of the usual one."""
+    from models.merging.stitching import reaching_out
+    from storage.blocks import WIDE_MARGIN_PX, BlockPixels, block_around
+
+    pixels = BlockPixels.of(slide, block, downsample, detector.around_px)
+    found = detector.find(pixels, pixels.area)
+    whole, core = (
+        level_window(window, downsample)
+        for window in (Window(0, 0, slide.width, slide.height), block.core)
+    )
+    if not reaching_out(found.cells.boxes, pixels.seen, core, whole).any():
+        return pixels, found
+    wide = block_around(block.core, slide, downsample, WIDE_MARGIN_PX)
+    pixels = BlockPixels.of(slide, wide, downsample, detector.around_px)
+    return pixels, detector.find(pixels, pixels.area)

@@ -27,6 +27,21 @@ SAME_SCALE = 0.02
 """Scales that differ by less are the same: resampling by 1 % costs sharpness and gains nothing."""
 
 
+STRIDE_PX = 32
+"""A network repeats its answer for a shifted image only when the shift is a multiple of its total
+stride, 32 for the encoders of smp: what it sees begins at multiples of this, in working pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of an array, in its pixels."""
+
+    y0: int
+    x0: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
     """A rectangle of level-0 pixels, half-open."""

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.geometry.tiles import Window
+    from models.instances.find import Instances
 
 SAME_CELL = 0.5
-"""Boxes of two blocks that overlap by a higher IoU are one cell, seen twice."""
+"""A cell of which a larger share lies under a cell of another block, or the other way round, is
+that cell, seen twice: within a block cells share no pixel."""
 
 
 @dataclass(slots=True)
@@ -25,28 +27,101 @@ class Stitcher:
 
     Each block answers for the cells centred in its core. A network sees a cell a little differently
     from two blocks, so that its centre may lie on either side of a border, for both of them on the
-    wrong one: near borders a cell is taken from whichever block comes first.
+    wrong one: near borders a cell is taken from whichever block comes first. Everything is in
+    working pixels, counted from the slide's corner.
     """
 
     tolerance_px: int
-    """How far the centre of a cell may move between two blocks, in level-0 pixels."""
-    _near_borders: NDArray[np.float64] = field(default_factory=empty_boxes)
+    """How far the centre of a cell may move between two blocks."""
+    _boxes: NDArray[np.float64] = field(default_factory=empty_boxes)
+    """(k, 4) of the cells that were taken and reach over or near the border of their core."""
+    _masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    """Their pixels, each within its box."""
 
-    def new(self, boxes: NDArray[np.float64], core: Window) -> NDArray[np.bool_]:
+    def new(self, found: Instances, corner: tuple[int, int], core: Window) -> NDArray[np.bool_]:
         """Return which cells of a block are in the result, (n,).
 
         Parameters
         ----------
-        boxes : (n, 4) float64
-            Of all cells found in the block, in level-0 pixels.
+        found : Instances
+            All cells found in the block.
+        corner : (int, int)
+            Place y, x of the block's first pixel.
         core : Window
             What the block answers for; the cores of a slide cover it without overlap.
         """
-        middles = centres(boxes)
-        own = core.grown(self.tolerance_px).contains(middles)
-        near = own & ~core.grown(-self.tolerance_px).contains(middles)
-        candidates = np.flatnonzero(near)
-        known = overlaps(boxes[candidates], self._near_borders, SAME_CELL)
-        own[candidates[known.rows]] = False
-        self._near_borders = np.concatenate([self._near_borders, boxes[near & own]])
-        return own
+        boxes = found.boxes + np.tile(corner[::-1], 2)
+        new = core.grown(self.tolerance_px).contains(centres(boxes))
+        own = np.flatnonzero(new)
+        meeting = overlaps(boxes[own], self._boxes)
+        for row, known in zip(own[meeting.rows].tolist(), meeting.columns.tolist(), strict=True):
+            theirs = self._boxes[known], self._masks[known]
+            if _is_same(boxes[row], _mask(found, row), *theirs):
+                new[row] = False
+        self._remember(found, boxes, new & ~_inside(boxes, core.grown(-self.tolerance_px)))
+        return new
+
+    def _remember(
+        self, found: Instances, boxes: NDArray[np.float64], taken: NDArray[np.bool_]
+    ) -> None:
+        rows = np.flatnonzero(taken)
+        self._boxes = np.concatenate([self._boxes, boxes[rows]])
+        self._masks.extend(_mask(found, row) for row in rows.tolist())
+
+
+def reaching_out(
+    found: NDArray[np.float64], seen: Window, core: Window, whole: Window
+) -> NDArray[np.bool_]:
+    """Return which cells may go on beyond what was seen, though a core answers for them, (n,).
+
+    Parameters
+    ----------
+    found : (n, 4) float64
+        Boxes of the cells, counted from the corner of `seen`.
+    seen, core, whole : Window
+        Where cells were looked for, what the block answers for, and the slide: at its border a
+        cell ends. In working pixels.
+    """
+    low, high = np.array([seen.x0, seen.y0]), np.array([seen.x1, seen.y1])
+    begin, end = found[:, :2] + low, found[:, 2:] + low
+    before = (begin <= low) & (low > np.array([whole.x0, whole.y0]))
+    behind = (end >= high) & (high < np.array([whole.x1, whole.y1]))
+    near = (begin < np.array([core.x1, core.y1])) & (end > np.array([core.x0, core.y0]))
+    return np.asarray((before | behind).any(axis=1) & near.all(axis=1), np.bool_)
+
+
+def _inside(boxes: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
+    low, high = np.array([window.x0, window.y0]), np.array([window.x1, window.y1])
+    inside = np.hstack([boxes[:, :2] > low, boxes[:, 2:] < high]).all(axis=1)
+    return np.asarray(inside, np.bool_)
+
+
+def _mask(found: Instances, row: int) -> NDArray[np.bool_]:
+    """Return the pixels of one cell, within its box."""
+    x0, y0, x1, y1 = found.boxes[row].astype(np.intp).tolist()
+    mask: NDArray[np.bool_] = found.cells[y0:y1, x0:x1] == row + 1
+    return mask
+
+
+def _is_same(
+    box: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    other_box: NDArray[np.float64],
+    other_mask: NDArray[np.bool_],
+) -> bool:
+    low = np.maximum(box[:2], other_box[:2]).astype(np.intp)
+    high = np.minimum(box[2:], other_box[2:]).astype(np.intp)
+    shared = _part(mask, box, low, high) & _part(other_mask, other_box, low, high)
+    smaller = min(np.count_nonzero(mask), np.count_nonzero(other_mask))
+    return bool(np.count_nonzero(shared) > SAME_CELL * smaller)
+
+
+def _part(
+    mask: NDArray[np.bool_],
+    box: NDArray[np.float64],
+    low: NDArray[np.intp],
+    high: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Return the part of a mask between two places."""
+    (x0, y0), (x1, y1) = low - box[:2].astype(np.intp), high - box[:2].astype(np.intp)
+    return mask[y0:y1, x0:x1]

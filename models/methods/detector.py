@@ -9,15 +9,15 @@ import numpy as np
 
 from models.annotations import Detections, Polygons
 from models.instances.find import Instances, find_instances
+from models.prediction.grid import margin_of
 from models.prediction.windows import predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from models.geometry.tiles import Placement
+    from models.geometry.tiles import Area, Placement
     from models.instances.settings import InstanceSettings
-    from models.prediction.grid import Area
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
     from models.runtime import Runtime
@@ -49,6 +49,11 @@ class Detector:
     windows: WindowSettings
     instances: InstanceSettings
     runtime: Runtime
+
+    @property
+    def around_px(self) -> int:
+        """How far around an area the network looks, in working pixels."""
+        return margin_of(self.windows, getattr(self.network, "border_px", 0))
 
     def find(self, source: BlockSource, area: Area | None = None) -> Found:
         """Return what the detector finds in one region, or in an area of it, in pixels of that."""

@@ -7,27 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.geometry.tiles import STRIDE_PX
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
 
-STRIDE_PX = 32
-"""A network repeats its answer for a shifted image only when the shift is a multiple of its total
-stride, 32 for the encoders of smp: windows start at multiples of this, wherever the grid begins."""
 CROSSING_PX = 8
 """Neighbours cross over in so many pixels, in the middle of their overlap."""
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A rectangle of a source, in its pixels."""
-
-    y0: int
-    x0: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +51,7 @@ def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int 
     Windows are no larger than it takes: an area that fits is seen at once. Where half a window
     would be overlap, windows grow instead, so that an area costs at most four times its pixels.
     """
-    overlap = _up(max(settings.overlap_px, 2 * border_px))
-    margin = _up(overlap // 2)
+    overlap, margin = _overlap(settings, border_px), margin_of(settings, border_px)
     largest = max(settings.window_px, 2 * overlap)
     begin = (first - margin) // STRIDE_PX * STRIDE_PX
     reach = last + margin - begin
@@ -76,6 +64,15 @@ def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int 
         low, high = max(first, start), min(last, start + side)
         total[low - first : max(low, high) - first] += taper[low - start : max(low, high) - start]
     return Axis(starts, side, taper, total)
+
+
+def margin_of(settings: WindowSettings, border_px: int) -> int:
+    """Return how far around an area the outermost windows begin, at least."""
+    return _up(_overlap(settings, border_px) // 2)
+
+
+def _overlap(settings: WindowSettings, border_px: int) -> int:
+    return _up(max(settings.overlap_px, 2 * border_px))
 
 
 def _up(length: int) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from models.geometry.tiles import Area
 from models.networks.segmenter import class_probabilities
 from models.prediction.frozen import Frozen, freeze, threads_of
-from models.prediction.grid import Area, lay_windows, read_mirrored
+from models.prediction.grid import lay_windows, read_mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

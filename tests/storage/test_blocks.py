@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.errors import SlideError
-from models.geometry.tiles import Window
+from models.geometry.tiles import STRIDE_PX, Window
 from storage.blocks import MARGIN_PX, Block, BlockPixels, blocks_of
 from storage.pyramids import Pyramid
 from storage.slides import ImageSlide
@@ -62,8 +62,30 @@ def test_a_block_is_read_at_the_working_scale_and_placed_on_the_slide():
     slide = Painted(1000, 800, (400, 300, 500, 400))
     block = Block(Window(200, 100, 1000, 700), Window(300, 200, 900, 600))
     pixels = BlockPixels.of(slide, block, 2.0)
-    assert pixels.shape == (300, 400)
+    assert (pixels.area.height, pixels.area.width) == (300, 400)
     y0, x0 = 100, 100  # level 0: x 400, y 300
+    assert pixels.placement.to_level0([x0, y0]).tolist() == [400, 300]
+    assert pixels.seen == Window(100, 50, 500, 350)
+    y0, x0 = y0 + pixels.area.y0, x0 + pixels.area.x0
     assert (pixels.read(y0, x0, 50, 50) == PURPLE).all()
     assert (pixels.read(y0 - 10, x0 - 10, 10, 10) == 245).all()
-    assert pixels.placement.to_level0([x0, y0]).tolist() == [400, 300]
+
+
+@pytest.mark.parametrize("downsample", [1.0, 2.0, 1.37])
+@pytest.mark.parametrize("around", [0, 50, 2000])
+def test_what_is_read_begins_on_the_stride_and_reaches_around_as_far_as_the_slide_goes(
+    downsample, around
+):
+    slide = Painted(1500, 1300, (0, 0, 1500, 1300))
+    block = Block(Window(333, 400, 900, 1000), Window(333, 400, 900, 1000))
+    pixels = BlockPixels.of(slide, block, downsample, around)
+    height, width = pixels.shape
+    (y0, x0), area = pixels.corner, pixels.area
+    assert area.y0 >= min(around, y0)
+    assert (y0 - area.y0) % STRIDE_PX == (x0 - area.x0) % STRIDE_PX == 0
+    below, right = height - area.y0 - area.height, width - area.x0 - area.width
+    assert below == min(around, round(1300 / downsample) - y0 - area.height)
+    assert right == min(around, round(1500 / downsample) - x0 - area.width)
+    np.testing.assert_allclose(
+        pixels.placement.to_level0([0, 0]), [333, 400], atol=downsample / 2 + 0.5
+    )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from models.errors import InputError
 from models.geometry.tiles import Window
 from models.instances.settings import InstanceSettings
 from models.methods.detector import Detector
+from models.networks.segmenter import Segmenter
 from models.prediction.settings import WindowSettings
 from models.runtime import Runtime
 from storage.blocks import Block, blocks_of
@@ -112,3 +114,22 @@ def test_a_checkpoint_brings_network_settings_and_scale(ground, trained):
     assert finder.scale == Scale(1.0, None)
     assert finder.detector.windows == ground.config.windows
     assert finder.detector.instances == ground.config.instances
+
+
+class SeesFarAway(Colours):
+    """The colours of 192 pixels to the left."""
+
+    def forward(self, images):
+        return self.gain * nn.functional.pad(images, (192, 0, 0, 0))[..., : images.shape[-1]]
+
+
+def test_the_network_sees_what_lies_around_a_block(finder, picture, tmp_path):
+    network = Segmenter(SeesFarAway(), "softmax3", 1, border_px=192)
+    network.mean.zero_()
+    network.deviation.fill_(1)
+    far = Finder("c", replace(finder.detector, network=network), Scale(1.0, None))
+    with open_slide(picture) as slide:
+        blocks = tuple(blocks_of(slide, 1.0, core_px=50))
+    write_found(far, Survey(picture, None, 1.0, blocks), tmp_path / "a.geojson", lambda: None)
+    moved = {(x0 + 192, y0, x1 + 192, y1) for x0, y0, x1, y1 in CELLS if x1 + 192 < SIDE}
+    assert moved <= set(boxes_in(tmp_path / "a.geojson"))

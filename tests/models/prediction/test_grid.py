@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.prediction.grid import CROSSING_PX, STRIDE_PX, lay_windows, read_mirrored
+from models.geometry.tiles import STRIDE_PX
+from models.prediction.grid import CROSSING_PX, lay_windows, read_mirrored
 from models.prediction.settings import WindowSettings
 
 

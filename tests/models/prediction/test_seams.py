@@ -7,6 +7,7 @@ import torch
 from models.geometry.boxes import overlaps
 from models.geometry.masks import rasterise
 from models.geometry.settings import EllipseSettings
+from models.geometry.tiles import Area
 from models.instances.find import find_instances
 from models.instances.settings import InstanceSettings
 from models.losses.cross_entropy_iou import cross_entropy_iou
@@ -14,7 +15,6 @@ from models.networks.registry import build
 from models.networks.segmenter import class_probabilities
 from models.networks.settings import NetworkSettings
 from models.prediction.frozen import freeze
-from models.prediction.grid import Area
 from models.prediction.settings import WindowSettings
 from models.prediction.windows import predict
 from models.runtime import Runtime

@@ -6,10 +6,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from models.geometry.tiles import Area
 from models.networks.registry import build
 from models.networks.settings import NetworkSettings
 from models.prediction.frozen import freeze
-from models.prediction.grid import Area
 from models.prediction.settings import WindowSettings
 from models.prediction.windows import predict
 from models.runtime import Runtime
