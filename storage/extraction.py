@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from models.errors import EmptyDatasetError, ImageError, InputError
-from models.geometry.tiles import Window, grid, placed, spans, working_downsample, working_size
+from models.errors import EmptyDatasetError, InputError
+from models.geometry.tiles import placed, working_downsample, working_size
 from storage.artefacts import commit, digest_of, draft
+from storage.cutting import (
+    BLOCK_PX,
+    MINIMUM_SIDE_PX,
+    Block,
+    Finished,
+    Source,
+    Started,
+    Whole,
+    read_ahead,
+)
 from storage.datasets.cells import digest_of_cells, write_tables
-from storage.datasets.protocol import KnownWindow, RefusedItem
+from storage.datasets.protocol import RefusedItem
 from storage.datasets.registered import open_catalogue, region_id
 from storage.images import ImageDecoder
 from storage.layout import Kind
 from storage.regions import INDEX, RegionInfo, array_path
-from storage.slides import open_slide
-from storage.tissue import TissueMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from models.annotations import Annotations
     from models.geometry.settings import TileSettings
+    from models.geometry.tiles import Window
     from storage.datasets.registered import Catalogue, CatalogueItem
     from storage.layout import Ref, Workspace
-    from storage.slides import Slide
 
 CHUNK_PX = 512
-SHARD_PX = 4096
-"""A region is read and written in blocks of this size, aligned to the shards: bounded memory."""
-MINIMUM_SIDE_PX = 64
-"""Windows of the grid that the slide's border cuts narrower are left out, in working pixels."""
+SHARD_PX = BLOCK_PX
+"""A region is written in blocks that are aligned to its shards: bounded memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -85,33 +88,27 @@ def extract(
         If no slide has a region.
     """
     catalogue = open_catalogue(at, dataset)
-    scales = [_downsample(item, settings) for item in catalogue.items]
-    cuts: list[_Cut] = []
-    refused: list[RefusedItem] = []
+    sources = [
+        Source(catalogue, item, _downsample(item, settings), settings) for item in catalogue.items
+    ]
+    tell = progress or _silent
     with draft(at, Kind.REGIONS) as work, ImageDecoder() as decoder:
-        for done, (item, scale) in enumerate(zip(catalogue.items, scales, strict=True)):
-            if progress is not None:
-                progress(done, len(scales))
-            source = _Source(catalogue, item, scale, decoder)
-            try:
-                cuts.extend(source.cut(work.path, len(cuts), settings))
-            except ImageError as error:
-                logger.warning("%s is left out: %s", item.name, error)
-                refused.append(RefusedItem(item.name, str(error)))
-                _discard_from(work.path, len(cuts))
-        _require_some(catalogue, settings, cuts, refused)
-        digest = _write_index(work.path, catalogue, cuts, refused)
-        ref = commit(at, Kind.REGIONS, work, digest)
-    if progress is not None:
-        progress(len(scales), len(scales))
-    return ref
+        writer = _Writer(work.path)
+        things = (thing for source in sources for thing in source.read(decoder))
+        with closing(read_ahead(things, decoder.close)) as ahead:
+            tell(0, len(sources))
+            for thing in ahead:
+                writer.take(thing)
+                if isinstance(thing, Finished):
+                    tell(writer.n_finished, len(sources))
+        _require_some(catalogue, settings, writer.cuts, writer.refused)
+        digest = _write_index(work.path, catalogue, writer.cuts, writer.refused)
+        return commit(at, Kind.REGIONS, work, digest)
 
 
-def _discard_from(folder: Path, first: int) -> None:
-    """Remove what was written of a slide that turned out to be damaged."""
-    for path in array_path(folder, 0).parent.glob("*"):
-        if int(path.name) >= first:
-            shutil.rmtree(path)
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+    del done, total
 
 
 def _downsample(item: CatalogueItem, settings: TileSettings) -> float:
@@ -121,73 +118,83 @@ def _downsample(item: CatalogueItem, settings: TileSettings) -> float:
         raise InputError(f"{item.name}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One slide to cut."""
+class _Writer:
+    """Writes the pixels of regions as they come.
 
-    catalogue: Catalogue
-    item: CatalogueItem
-    downsample: float
-    decoder: ImageDecoder
+    Parameters
+    ----------
+    folder : Path
+        Of the draft.
+    """
 
-    def cut(self, folder: Path, first: int, settings: TileSettings) -> list[_Cut]:
-        """Write all regions of the slide; their numbers start at ``first``."""
-        path = self.catalogue.file(self.item.name)
-        with open_slide(path, self.item.mpp, decoder=self.decoder) as slide:
-            if (slide.width, slide.height) != (self.item.width, self.item.height):
-                raise ImageError(
-                    f"{path}: {slide.width} x {slide.height} px, but its dataset says "
-                    f"{self.item.width} x {self.item.height}. Mend the annotation file."
-                )
-            known = list(self.item.windows)
-            found = [*known, *self._tissue(slide, settings)]
-            return [self._write(folder, first + n, slide, one) for n, one in enumerate(found)]
+    def __init__(self, folder: Path) -> None:
+        self.cuts: list[_Cut] = []
+        self.refused: list[RefusedItem] = []
+        self.n_finished = 0
+        """Slides."""
+        self._folder = folder
+        self._kept = 0
+        """Regions of slides that were read to their end."""
+        self._array: zarr.Array[Any] | None = None
 
-    def _tissue(self, slide: Slide, settings: TileSettings) -> Iterator[KnownWindow]:
-        """Yield the windows of the grid that hold tissue and that nobody looked at."""
-        if self.item.rest is None:
-            return
-        tissue = TissueMap(slide)
-        side = settings.region_px * self.downsample
-        for window in grid(slide.width, slide.height, side):
-            taken = any(window.intersects(known.window) for known in self.item.windows)
-            narrow = min(working_size(window, self.downsample)) < MINIMUM_SIDE_PX
-            if taken or narrow or tissue.fraction(window) < settings.minimum_tissue:
-                continue
-            yield KnownWindow(window, self.item.rest)
+    def take(self, thing: Started | Block | Whole | Finished) -> None:
+        """Write a block, or what is now known of a region or of a slide."""
+        if isinstance(thing, Started):
+            path = array_path(self._folder, len(self.cuts))
+            self._array = _new_array(path, thing.height, thing.width)
+        elif isinstance(thing, Block) and self._array is not None:
+            height, width = thing.pixels.shape[:2]
+            rows = slice(thing.y0, thing.y0 + height)
+            self._array[rows, thing.x0 : thing.x0 + width] = thing.pixels
+        elif isinstance(thing, Whole):
+            self.cuts.append(_cut(thing))
+        elif isinstance(thing, Finished):
+            self._finish(thing)
 
-    def _write(self, folder: Path, number: int, slide: Slide, one: KnownWindow) -> _Cut:
-        window, item = one.window, self.item
-        height, width = working_size(window, self.downsample)
-        array = _new_array(array_path(folder, number), height, width)
-        pixels = hashlib.sha256()
-        for y, x, block in _blocks(slide, window, self.downsample):
-            array[y : y + block.shape[0], x : x + block.shape[1]] = block
-            pixels.update(np.ascontiguousarray(block).tobytes())
-        easy = self.catalogue.easy_place(region_id(item.name, window))
-        info = RegionInfo(
-            region_id=region_id(item.name, window),
-            slide=item.slide,
-            item=item.name,
-            group=item.group,
-            role=one.role,
-            placement=placed(window, self.downsample),
-            height=height,
-            width=width,
-            easy_fold=easy.fold,
-            easy_half=easy.half,
-            hard_fold=item.hard_fold,
-            hard_half=item.hard_half,
-            complete=item.complete_in(window),
-            attributes=dict(item.attributes),
-        )
-        truth = self.catalogue.truth(item.name)
-        return _Cut(
-            info,
-            pixels.hexdigest(),
-            _centred_in(window, self.catalogue.annotations(item.name)),
-            None if truth is None else _centred_in(window, truth),
-        )
+    def _finish(self, thing: Finished) -> None:
+        if thing.error is not None:
+            logger.warning("%s is left out: %s", thing.item.name, thing.error)
+            self.refused.append(RefusedItem(thing.item.name, str(thing.error)))
+            self._discard()
+        self._kept = len(self.cuts)
+        self.n_finished += 1
+
+    def _discard(self) -> None:
+        """Remove what was written of a slide that turned out to be damaged."""
+        del self.cuts[self._kept :]
+        for path in array_path(self._folder, 0).parent.glob("*"):
+            if int(path.name) >= self._kept:
+                shutil.rmtree(path)
+
+
+def _cut(whole: Whole) -> _Cut:
+    """Return what is known of a region that was written."""
+    catalogue, item, window = whole.source.catalogue, whole.source.item, whole.one.window
+    height, width = working_size(window, whole.source.downsample)
+    easy = catalogue.easy_place(region_id(item.name, window))
+    info = RegionInfo(
+        region_id=region_id(item.name, window),
+        slide=item.slide,
+        item=item.name,
+        group=item.group,
+        role=whole.one.role,
+        placement=placed(window, whole.source.downsample),
+        height=height,
+        width=width,
+        easy_fold=easy.fold,
+        easy_half=easy.half,
+        hard_fold=item.hard_fold,
+        hard_half=item.hard_half,
+        complete=item.complete_in(window),
+        attributes=dict(item.attributes),
+    )
+    truth = catalogue.truth(item.name)
+    return _Cut(
+        info,
+        whole.digest,
+        _centred_in(window, catalogue.annotations(item.name)),
+        None if truth is None else _centred_in(window, truth),
+    )
 
 
 def _new_array(path: Path, height: int, width: int) -> zarr.Array[Any]:
@@ -197,24 +204,10 @@ def _new_array(path: Path, height: int, width: int) -> zarr.Array[Any]:
         dtype="uint8",
         chunks=(CHUNK_PX, CHUNK_PX, 3),
         shards=(SHARD_PX, SHARD_PX, 3),
-        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=1),
+        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=1),
                      Crc32cCodec()],
         fill_value=0,
     )  # fmt: skip
-
-
-def _blocks(
-    slide: Slide, window: Window, downsample: float
-) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield y, x and pixels of the blocks of a window, in working pixels."""
-    height, width = working_size(window, downsample)
-    for rows, source_rows in spans(height, (window.y0, window.y1), SHARD_PX):
-        for columns, source_columns in spans(width, (window.x0, window.x1), SHARD_PX):
-            part = Window(
-                source_columns.start, source_rows.start, source_columns.stop, source_rows.stop
-            )
-            shape = rows.stop - rows.start, columns.stop - columns.start
-            yield rows.start, columns.start, slide.read(part, downsample, shape)
 
 
 def _centred_in(window: Window, cells: Annotations) -> Annotations:

@@ -167,6 +167,7 @@ def test_large_windows_are_written_block_by_block(
     side = round(800 / downsample)
     whole = cut(item(path, window), settings=tiles).read("a@0,0", 0, 0, side, side)
     monkeypatch.setattr("storage.extraction.SHARD_PX", 128)
+    monkeypatch.setattr("storage.cutting.BLOCK_PX", 128)
     monkeypatch.setattr("storage.extraction.CHUNK_PX", 64)
     pieces = cut(item(path, window), settings=tiles).read("a@0,0", 0, 0, side, side)
     assert pieces.shape == whole.shape == (side, side, 3)
