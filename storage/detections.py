@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.annotations import Detections, Polygons
-from storage.arrays import folder_name, open_array, write_array
+from storage.arrays import folder_name, open_array, save_array, write_array
 from storage.artefacts import canonical_json, commit, draft, opened
 from storage.layout import Kind, Ref, Workspace
 
@@ -60,7 +59,7 @@ class DetectionDraft:
         """Add what was found in one region; boxes and polygons in level-0 pixels."""
         with self._parts.writing(folder_name(region_id), {"cells": len(found)}) as folder:
             for name, column in _columns(found).items():
-                _write_column(folder / f"{name}.npy", column)
+                save_array(folder / f"{name}.npy", column)
             if masks is not None:
                 write_array(folder / "classes", masks.classes, fill=255)
                 write_array(folder / "inner", masks.inner, fill=0)
@@ -73,13 +72,6 @@ class DetectionDraft:
             index = {"regions": self._index, "facts": facts}
             (work.path / INDEX).write_text(canonical_json(index))
             return commit(self._at, Kind.DETECTIONS, work)
-
-
-def _write_column(path: Path, column: NDArray[Any]) -> None:
-    # numpy's own writing says of a full disk only how many bytes it could not write
-    stream = io.BytesIO()
-    np.save(stream, column, allow_pickle=False)
-    path.write_bytes(stream.getvalue())
 
 
 def _columns(found: Detections) -> dict[str, NDArray[Any]]:

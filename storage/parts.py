@@ -40,7 +40,7 @@ class Parts:
     """
 
     def __init__(self, folder: Path, seal_every_s: float = SEAL_EVERY_S) -> None:
-        self._folder = folder
+        self.folder = folder
         self._every_s = seal_every_s
         self._sealed_at = time.monotonic()
         self._sealed = self._read_index()
@@ -49,11 +49,11 @@ class Parts:
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         try:
-            found: dict[str, dict[str, Any]] = json.loads((self._folder / INDEX).read_text())
+            found: dict[str, dict[str, Any]] = json.loads((self.folder / INDEX).read_text())
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            logger.warning("%s is damaged (%s): its parts are made again.", self._folder, error)
+            logger.warning("%s is damaged (%s): its parts are made again.", self.folder, error)
             return {}
         return found
 
@@ -63,11 +63,11 @@ class Parts:
         if known is None:
             return None
         try:
-            intact = _hashes(self._folder / name) == known["files"]
+            intact = _hashes(self.folder / name) == known["files"]
         except OSError:
             intact = False
         if not intact:
-            logger.warning("%s was altered since it was sealed: made again.", self._folder / name)
+            logger.warning("%s was altered since it was sealed: made again.", self.folder / name)
             del self._sealed[name]
             return None
         self._finished[name] = known["facts"]
@@ -82,8 +82,8 @@ class Parts:
         WorkspaceError
             If the disk is full or cannot be written.
         """
-        path = self._folder / name
-        with storing(self._folder, "unfinished work"):
+        path = self.folder / name
+        with storing(self.folder, "unfinished work"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
             yield path
@@ -94,22 +94,22 @@ class Parts:
     def _seal(self) -> None:
         fresh = {name: facts for name, facts in self._finished.items() if name not in self._sealed}
         for name, facts in fresh.items():
-            folder = self._folder / name
+            folder = self.folder / name
             for path in [*files_of(folder), *_folders(folder)]:
                 sync(path)
             self._sealed[name] = {"facts": facts, "files": _hashes(folder)}
-        sync(self._folder)
-        write_whole(self._folder / INDEX, canonical_json(self._sealed))
+        sync(self.folder)
+        write_whole(self.folder / INDEX, canonical_json(self._sealed))
         self._sealed_at = time.monotonic()
 
     def link_into(self, target: Path) -> None:
         """Let every finished part appear in another folder, as hard links: nothing is copied."""
         for name in sorted(self._finished):
-            source = self._folder / name
+            source = self.folder / name
             for folder in _folders(source):
-                (target / folder.relative_to(self._folder)).mkdir(parents=True, exist_ok=True)
+                (target / folder.relative_to(self.folder)).mkdir(parents=True, exist_ok=True)
             for path in files_of(source):
-                os.link(path, target / path.relative_to(self._folder))
+                os.link(path, target / path.relative_to(self.folder))
 
 
 def _folders(folder: Path) -> list[Path]:

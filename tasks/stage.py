@@ -92,6 +92,16 @@ class Work:
         """Return the folders that the stage has finished of its artefact so far."""
         return Parts(self.unfinished.folder / "parts")
 
+    def require_going_on(self) -> None:
+        """Prove that the run goes on.
+
+        Raises
+        ------
+        StoppedError
+            If the run is to end.
+        """
+        _require_going_on(self.stopped)
+
     def progress(self, done: int, total: int) -> None:
         """Tell whoever watches how far the stage is.
 
@@ -100,7 +110,7 @@ class Work:
         StoppedError
             If the run is to end.
         """
-        _require_going_on(self.stopped)
+        self.require_going_on()
         watch = observer.get(None)
         if watch:
             watch(self.label, "running", done, total)

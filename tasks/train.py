@@ -91,7 +91,7 @@ def train(
         settings,
         Randomness(trial.seed, f"{trial.chain}/{recipe.model}/{recipe.purpose}"),
         runtime,
-        Hooks(work.unfinished, _validation(source, trial, recipe), _reporting(work)),
+        Hooks(work.unfinished, _validation(work, source, trial, recipe), _reporting(work)),
     )
     card = _card(trial, recipe) | {
         "labels": labels.digest,
@@ -133,9 +133,10 @@ def _reporting(work: Work) -> Callable[[dict[str, Any]], None]:
     return report
 
 
-def _validation(source: Regions, trial: Trial, recipe: Recipe) -> Validation:
+def _validation(work: Work, source: Regions, trial: Trial, recipe: Recipe) -> Validation:
     from models.methods.validation import Validation, ValidationRegion
     from storage.labelled import RegionBlocks
+    from storage.seen import SeenRegions
 
     regions = tuple(
         ValidationRegion(
@@ -148,7 +149,10 @@ def _validation(source: Regions, trial: Trial, recipe: Recipe) -> Validation:
         for info in Selection(trial, Part.VALIDATION, ANNOTATED).of(source)
     )
     settings, runtime = recipe.detector.settings, recipe.detector.runtime
-    return Validation(regions, settings.windows, settings.instances, recipe.evaluation, runtime)
+    return Validation(
+        regions, settings.windows, settings.instances, recipe.evaluation, runtime,
+        SeenRegions(work.unfinished.folder / "validation"), work.require_going_on,
+    )  # fmt: skip
 
 
 def _card(trial: Trial, recipe: Recipe) -> dict[str, Any]:

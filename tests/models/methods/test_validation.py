@@ -1,3 +1,6 @@
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ from torch import nn
 
 from models.annotations import Role
 from models.instances.settings import InstanceSettings
+from models.methods.detector import Detector
 from models.methods.validation import Validation, ValidationRegion
 from models.metrics.settings import EvaluationSettings
 from models.prediction.frozen import freeze
@@ -79,6 +83,62 @@ def test_the_network_is_left_as_it_was():
     assert network.gain.item() == 12.0
     assert network.gain.requires_grad
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Memory:
+    def __init__(self):
+        self.weights, self.kept = "", {}
+
+    def begin(self, weights):
+        if weights != self.weights:
+            self.weights, self.kept = weights, {}
+
+    def recall(self, region_id):
+        return self.kept.get(region_id)
+
+    def keep(self, region_id, boxes, scores):
+        self.kept[region_id] = boxes, scores
+
+
+class Interrupted(Exception):  # noqa: N818  # like KeyboardInterrupt
+    pass
+
+
+def interrupted(after):
+    """Return what ends a validation before its next region, once `after` of them were seen."""
+    numbers = itertools.count()
+
+    def heed():
+        if next(numbers) == after:
+            raise Interrupted
+
+    return heed
+
+
+def test_an_interrupted_validation_goes_on_with_the_next_region_and_scores_the_same(monkeypatch):
+    regions = [region(name, [CELL], [CELL, (40, 4, 56, 16)]) for name in "abcd"]
+    undisturbed = validation(*regions)(Colours(), 1)
+    seen, find, memory = [], Detector.find, Memory()
+
+    def looked(self, source):
+        seen.append(source)
+        return find(self, source)
+
+    monkeypatch.setattr(Detector, "find", looked)
+    for after in (2, 3):
+        with pytest.raises(Interrupted):
+            replace(validation(*regions), memory=memory, heed=interrupted(after))(Colours(), 1)
+    assert replace(validation(*regions), memory=memory)(Colours(), 1) == undisturbed
+    assert seen == [one.source for one in regions]
+
+
+def test_what_other_weights_saw_is_forgotten():
+    memory, network = Memory(), Colours()
+    asked = replace(validation(region("a", [CELL], [CELL])), memory=memory)
+    assert asked(network, 1)["recall"] == 1.0
+    with torch.no_grad():
+        network.gain.fill_(0.0)  # sees nothing any more
+    assert asked(network, 2)["recall"] == 0.0
 
 
 def test_the_network_is_frozen_once_for_all_regions(monkeypatch):
