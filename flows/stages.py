@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows.arms import run_arms
 from flows.bench import Bench
+from flows.command import shortest_command
 from models.runtime import Runtime, resolve
 from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
@@ -61,6 +62,7 @@ class Conductor:
             evaluation=self.config.evaluation,
             candidate_floor=self.config.instances.candidate_floor,
             settings=canonical_json(self.config.model_dump(mode="json")),
+            command=shortest_command(self.config),
         )
 
     def inputs(self) -> ReportInputs:
