@@ -80,6 +80,14 @@ def test_copies_go_where_their_original_is_whichever_came_first():
     assert late["r1"] == late["r3"] == Place(2, 1)
 
 
+def test_copies_that_were_placed_before_anyone_knew_stay_where_they_are():
+    regions = {f"r{i}": Looked("x", Role.POSITIVE) for i in range(3)}
+    before = {"r0": Place(0, 0), "r1": Place(2, 1)}
+    places = placed(regions, before, {"r1": "r0", "r2": "r1"})
+    assert {one: places[one] for one in before} == before
+    assert places["r2"] in before.values()
+
+
 def test_tissue_around_is_placed_by_its_name_alone():
     places = [place_of_tissue(f"s@{x},0", 0) for x in range(300)]
     counts = Counter(places)

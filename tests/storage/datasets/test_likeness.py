@@ -119,6 +119,13 @@ def test_hashes_are_alike_up_to_the_limit_and_no_further(look, flipped):
     assert same_pixels(looks, {}) == found
 
 
+@pytest.mark.parametrize(("n_bits", "alike"), [(ALIKE_BITS, 1), (ALIKE_BITS + 1, 0)])
+def test_the_limit_itself_is_alike(n_bits, alike):
+    look = int(look_of(tissue(4)), 16)
+    other = look ^ ((1 << n_bits) - 1)
+    assert len(same_pixels({"a": f"{look:0144x}", "b": f"{other:0144x}"}, {})) == alike
+
+
 def test_every_pair_is_named_once_and_in_order():
     image, other = tissue(1), tissue(2)
     found = pairs_of(c=image, a=other, b=image, d=other, e=image)
