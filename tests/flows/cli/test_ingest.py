@@ -143,7 +143,7 @@ def test_slides_are_added_to_a_dataset(run, folder, tmp_path, at):
     assert run("coco", folder, "--name", "mine", "--add")[0] == 0
     items = open_catalogue(at, latest(at, "mine")).items
     assert [one.name for one in items] == ["b", "c", "n"]
-    assert [one.rest for one in items] == [None, None, "negative"]
+    assert [one.windows[0].role for one in items] == ["positive", "positive", "negative"]
 
 
 def test_a_made_up_dataset_is_read(run, tmp_path, at):
