@@ -1,4 +1,6 @@
+import html
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -57,6 +59,20 @@ def test_a_report_is_made_again_on_request_and_trains_nothing(demo, capsys, tmp_
     assert (after.state, after.finished) == ("completed", before.finished)
     assert after.result is not None
     assert Path(answer["report"]).resolve() == at.path(after.result) / "report.html"
+
+
+def test_the_page_holds_a_command_that_runs_the_same_again(demo):
+    from flows.config import load_config, parse_config
+
+    page = html.unescape(Path(demo.answer["report"]).read_text())
+    command = next(
+        line.split("<code>")[1].split("</code>")[0]
+        for line in page.splitlines()
+        if "<code>signetflow run tiny" in line
+    )
+    words = shlex.split(command)
+    (run,) = (one for one in Ledger(demo.at).runs() if one.run_id == demo.answer["run"])
+    assert load_config(words[2], tuple(words[4::2])) == parse_config(run.config, "ledger")
 
 
 def test_two_runs_are_laid_beside_each_other(demo, capsys):
