@@ -11,6 +11,7 @@ from models.annotations import Annotations, Polygons
 from models.errors import AnnotationError, WrongUseError
 from storage.datasets.bounds import CUT, bounded
 from storage.datasets.coco_shapes import boxes_of, outline_of
+from storage.datasets.pixel_outlines import HOLES, PIECES
 from storage.datasets.protocol import RefusedRecord
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from storage.datasets.json_lists import Key
 
 CUT_OUTLINES = "outlines cut at the image's border"
-PIECES = "cells of several pieces, outlined by the largest"
-HOLES = "cells with holes, which their outline leaves out"
 SCORED = "annotations with a score, as a network gives it, taken for a person's"
 
 

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+PIECES = "cells of several pieces, outlined by the largest"
+HOLES = "cells with holes, which their outline fills"
+
+
 class PixelOutline(NamedTuple):
     """What surrounds a cell's pixels."""
 
@@ -20,6 +24,8 @@ class PixelOutline(NamedTuple):
     """Pieces of which no two share the side of a pixel."""
     has_holes: bool
     """Whether the ring surrounds pixels that the largest piece does not have."""
+    share: float
+    """Of the pixels, in the largest piece."""
 
 
 def pixel_outline(mask: NDArray[np.bool_]) -> PixelOutline:
@@ -45,8 +51,9 @@ def pixel_outline(mask: NDArray[np.bool_]) -> PixelOutline:
     ring = _without_straights(corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)])
     x, y = ring.T
     enclosed = abs(int(x @ np.roll(y, -1) - y @ np.roll(x, -1))) // 2
-    has_holes = enclosed > int(stats[largest, cv2.CC_STAT_AREA])
-    return PixelOutline(ring.astype(np.float64), n_labels - 1, has_holes)
+    n_pixels = int(stats[largest, cv2.CC_STAT_AREA])
+    share = n_pixels / int(stats[1:, cv2.CC_STAT_AREA].sum())
+    return PixelOutline(ring.astype(np.float64), n_labels - 1, enclosed > n_pixels, share)
 
 
 def _without_straights(ring: NDArray[np.int32]) -> NDArray[np.int64]:

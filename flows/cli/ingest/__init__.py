@@ -10,7 +10,7 @@ from importlib import import_module
 
 import typer
 
-FAMILIES = ("coco", "xml_boxes", "annotated_slides", "slides", "synthetic")
+FAMILIES = ("coco", "xml_boxes", "masks", "annotated_slides", "slides", "synthetic")
 """In the order of `--help`."""
 
 

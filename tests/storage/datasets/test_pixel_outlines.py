@@ -31,13 +31,13 @@ def filled(piece):
 
 
 def test_one_pixel_is_a_square():
-    ring, n_pieces, has_holes = pixel_outline(mask("...", ".#."))
+    ring, n_pieces, has_holes, share = pixel_outline(mask("...", ".#."))
     assert sorted(map(tuple, ring.tolist())) == [(1, 1), (1, 2), (2, 1), (2, 2)]
-    assert (n_pieces, has_holes) == (1, False)
+    assert (n_pieces, has_holes, share) == (1, False, 1)
 
 
 def test_a_corner_is_kept_and_a_straight_side_has_no_points_between():
-    ring, _, _ = pixel_outline(mask("##", "#.", "#."))
+    ring, *_ = pixel_outline(mask("##", "#.", "#."))
     assert {tuple(point) for point in ring.tolist()} == {
         (0, 0), (2, 0), (2, 1), (1, 1), (1, 3), (0, 3),
     }  # fmt: skip
@@ -45,12 +45,13 @@ def test_a_corner_is_kept_and_a_straight_side_has_no_points_between():
 
 
 def test_of_several_pieces_the_largest_is_outlined():
-    ring, n_pieces, _ = pixel_outline(mask("#..", "...", "##."))
+    ring, n_pieces, _, share = pixel_outline(mask("#..", "...", "##."))
     assert (ring_area(ring), n_pieces) == (2, 2)
+    assert share == pytest.approx(2 / 3)
 
 
 def test_pixels_that_touch_at_a_corner_are_two_pieces():
-    ring, n_pieces, _ = pixel_outline(mask("#..", ".##"))
+    ring, n_pieces, *_ = pixel_outline(mask("#..", ".##"))
     assert (ring_area(ring), n_pieces) == (2, 2)
 
 

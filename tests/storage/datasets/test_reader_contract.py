@@ -22,6 +22,7 @@ from storage.datasets.aperio import AperioReader
 from storage.datasets.coco import CocoReader
 from storage.datasets.digestpath import DigestPathReader
 from storage.datasets.drawn_slide import Wanted
+from storage.datasets.label_masks import LabelMaskReader
 from storage.datasets.protocol import DatasetReader, RefusedItem, RefusedRecord, SourceItem
 from storage.datasets.qupath import QuPathReader
 from storage.datasets.slide_folder import SlideFolderReader
@@ -152,12 +153,36 @@ def write_aperio(folder, names):
     return Written(folder, paths)
 
 
+def write_labels(folder, names):
+    for name in names:
+        values = np.zeros((HEIGHT, WIDTH), np.uint16)
+        for number, (x0, y0, x1, y1) in enumerate(BOXES, start=1):
+            values[y0:y1, x0:x1] = number
+        (folder / "labels").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(folder / "labels" / f"{name}.png")
+    return Written(folder, tuple(picture(folder / "images" / f"{name}.png") for name in names))
+
+
+def write_masks(folder, names):
+    paths = []
+    for name in names:
+        paths.append(picture(folder / name / "images" / f"{name}.png"))
+        for x0, y0, x1, y1 in BOXES:
+            values = np.zeros((HEIGHT, WIDTH), np.uint8)
+            values[y0:y1, x0:x1] = 255
+            (folder / name / "masks").mkdir(exist_ok=True)
+            Image.fromarray(values).save(folder / name / "masks" / f"cell at {x0}.png")
+    return Written(folder, tuple(paths))
+
+
 READERS = {
     "coco": Reader(write_coco, CocoReader, takes_files=True),
     "slides": Reader(write_slides, lambda folder: SlideFolderReader(folder, Role.NEGATIVE), True),
     "synthetic": Reader(write_synthetic, SyntheticReader),
     "voc": Reader(write_voc, VocReader),
     "digestpath": Reader(write_digestpath, DigestPathReader),
+    "label images": Reader(write_labels, LabelMaskReader),
+    "masks of cells": Reader(write_masks, LabelMaskReader),
     "geojson": Reader(write_geojson, QuPathReader, takes_files=True),
     "aperio": Reader(
         write_aperio, lambda folder: AperioReader(folder, Wanted(role=Role.POSITIVE)), True
