@@ -70,11 +70,22 @@ def _walk(folder: Path, suffixes: Collection[str]) -> Iterator[str | RefusedItem
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-            elif entry.is_symlink() and path.is_dir():
-                reason = "a link to a folder, which is not followed. Put the files here themselves."
+                continue
+            reason = _no_file(entry)
+            if reason and (path.is_dir() or path.suffix.lower() in suffixes):
                 yield RefusedItem(_relative(path, folder), reason)
             elif path.suffix.lower() in suffixes:
                 yield _relative(path, folder)
+
+
+def _no_file(entry: os.DirEntry[str]) -> str:
+    """Return why an entry that is no folder cannot be read, or nothing."""
+    if entry.is_symlink():
+        if Path(entry.path).is_dir():
+            return "a link to a folder, which is not followed. Put the files here themselves."
+        return ""
+    # Reading from a pipe or a device could take for ever.
+    return "" if entry.is_file() else "no file but a pipe or device. Leave it out."
 
 
 def _relative(path: Path, folder: Path) -> str:

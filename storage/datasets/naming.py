@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from unicodedata import category
+from unicodedata import bidirectional, category
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 def unusable(file_name: str) -> str:
     """Return why a file name cannot be kept in tables and shown to people, or nothing."""
-    if any(category(one) in {"Cc", "Cs"} for one in file_name):
+    if any(category(one) in _NO_TEXT or bidirectional(one) in _REVERSES for one in file_name):
         return (
-            "its name has control characters or bytes that are no characters. Give the file "
-            "another name."
+            "its name has control characters, marks that reverse text or bytes that are no "
+            "characters. Give the file another name."
         )
     return ""
+
+
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+_REVERSES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""With them a name reads as another one: of an image like a program's, for example."""
 
 
 def naming(file_names: Iterable[str]) -> Callable[[str], str]:

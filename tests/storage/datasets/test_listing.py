@@ -38,6 +38,17 @@ def test_links_within_the_folder_are_followed_and_others_refused(tmp_path):
     assert "a link to a folder" in reasons["far"]
 
 
+def test_pipes_and_devices_are_refused_by_name(tmp_path):
+    make(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "c.txt")
+    (tmp_path / "d.png").symlink_to("/dev/zero")
+    found = listing(tmp_path, {".png"})
+    assert found.files == ("a.png",)
+    assert [one.name for one in found.refused] == ["b.png", "d.png"]
+    assert "a pipe or device" in found.refused[0].reason
+
+
 def test_the_folder_itself_may_be_a_link(tmp_path):
     make(tmp_path / "data", "a.png")
     (tmp_path / "link").symlink_to("data")
@@ -46,11 +57,11 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
 
 
 def test_names_that_cannot_be_kept_or_shown_are_refused(tmp_path):
-    make(tmp_path, "good å.png", "bell\x07.png")
+    make(tmp_path, "good å.png", "bell\x07.png", "gnp\u202e.png")
     (tmp_path / os.fsdecode(b"no utf-8 \xff.png")).write_text("")
     found = listing(tmp_path, {".png"})
     assert found.files == ("good å.png",)
-    assert len(found.refused) == 2
+    assert len(found.refused) == 3
     assert all("control characters" in one.reason for one in found.refused)
 
 
