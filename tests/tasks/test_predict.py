@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.annotations import Role
-from models.errors import StoppedError
+from models.errors import IntegrityError, StoppedError
 from models.merging.settings import MergeSettings
 from models.methods.detector import Detector
 from storage.datasets.splits import Part
@@ -37,7 +37,7 @@ def test_only_the_selected_regions_are_looked_at(ground, recipe, trained):
 
 def test_masks_are_kept_for_relabelling_only(ground, recipe, trained):
     plain = predicted(ground, recipe, trained, Part.TEST)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(IntegrityError):
         plain.masks(next(iter(plain.regions)))
 
 
