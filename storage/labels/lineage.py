@@ -18,8 +18,11 @@ from storage.labels.store import open_version
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from models.annotations import CellRecords, Ragged
     from storage.labels.store import LabelVersion
 
 RelationKind = Literal["same", "descendant", "ancestor", "cousin", "unrelated"]
@@ -80,12 +83,23 @@ class Descent:
         return Descent(self.younger, self.older)
 
 
-def descent(line: tuple[LabelVersion, ...], region_id: str) -> Descent:
+def descent(
+    line: tuple[LabelVersion, ...], region_id: str, read: Mapping[str, CellRecords] | None = None
+) -> Descent:
     """Return which cells of the last version of a line grew from which of its first, in one region.
 
     A cell comes from itself where it kept its id, and from all its recorded parents.
+
+    Parameters
+    ----------
+    line
+        From `Relation.line`.
+    region_id : str
+    read : dict, optional
+        Records of the region that were read already, by the digest of the version.
     """
-    ids, _ = line[0].parents(region_id)
+    tables = read or {}
+    ids, _ = _parents(line[0], region_id, tables)
     found = Descent(ids, ids)
     for before, after in pairwise(line):
         if region_id not in after.entries:
@@ -93,12 +107,19 @@ def descent(line: tuple[LabelVersion, ...], region_id: str) -> Descent:
             return Descent(nothing, nothing)
         # A region that was kept still names the parents that it had when it was written.
         if before.entries[region_id].content != after.entries[region_id].content:
-            found = _next(found, after, region_id, before.next_cell_id(region_id))
+            cells = _parents(after, region_id, tables)
+            found = _next(found, *cells, first_new=before.next_cell_id(region_id))
     return found
 
 
-def _next(found: Descent, after: LabelVersion, region_id: str, first_new: int) -> Descent:
-    ids, parents = after.parents(region_id)
+def _parents(
+    version: LabelVersion, region_id: str, tables: Mapping[str, CellRecords]
+) -> tuple[NDArray[np.uint32], Ragged]:
+    records = tables.get(version.info.digest)
+    return (records.cell_ids, records.parents) if records else version.parents(region_id)
+
+
+def _next(found: Descent, ids: NDArray[np.uint32], parents: Ragged, *, first_new: int) -> Descent:
     kept = ids[ids < first_new]
     older = np.concatenate([parents.values, kept])
     younger = np.concatenate([np.repeat(ids, parents.lengths()), kept])
@@ -109,5 +130,11 @@ def _next(found: Descent, after: LabelVersion, region_id: str, first_new: int) -
     pairs = np.stack(
         [np.repeat(found.older, counts), younger[order[np.repeat(begin, counts) + within]]]
     )
-    unique = np.unique(pairs, axis=1)
+    unique = unique_pairs(pairs).astype(np.uint32)
     return Descent(unique[0], unique[1])
+
+
+def unique_pairs(pairs: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the pairs (2, k) of numbers from 0 to 2**31, each once; rows of whole numbers."""
+    joined = np.unique(pairs[0].astype(np.int64) << 32 | pairs[1].astype(np.int64))
+    return np.stack([joined >> 32, joined & 0xFFFFFFFF]).astype(np.intp)

@@ -93,7 +93,8 @@ def _ragged(column: pa.ChunkedArray, dtype: type[np.generic]) -> Ragged:
     lists = column.combine_chunks()
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Ragged(lists.flatten().to_numpy(zero_copy_only=False).astype(dtype), offsets)
+    values = lists.flatten().to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    return Ragged(values, offsets)
 
 
 def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
@@ -137,5 +138,9 @@ def _add(sha: hashlib._Hash, array: NDArray[Any]) -> None:
 
 
 def _add_text(sha: hashlib._Hash, column: NDArray[np.str_]) -> None:
-    entries = [entry.encode() for entry in column.tolist()]
-    sha.update(b"".join(len(one).to_bytes(8, "little") + one for one in entries))
+    entries = column.tolist()
+    framed = {}
+    for entry in set(entries):  # stages and checkpoints are few, cells many
+        encoded = entry.encode()
+        framed[entry] = len(encoded).to_bytes(8, "little") + encoded
+    sha.update(b"".join([framed[entry] for entry in entries]))

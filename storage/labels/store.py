@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from models.annotations import Ragged
     from models.geometry.tiles import Placement
 
+LEVEL = 2
+"""How hard zstd tries; not part of a version's identity, which is that of decoded content."""
 WRITERS = 3
 """Threads that write a region: pixels, ids, records."""
 
@@ -223,8 +225,10 @@ class LabelDraft:
         folder = self._new_folder(region_id)
         # Compressing and hashing leave the interpreter free; all is written when `put` returns.
         written = (
-            self._writers.submit(write_array, folder / CELLS, cells, 0),
-            self._writers.submit(write_array, folder / CLASSES, classes, int(PixelClass.IGNORE)),
+            self._writers.submit(write_array, folder / CELLS, cells, 0, LEVEL),
+            self._writers.submit(
+                write_array, folder / CLASSES, classes, int(PixelClass.IGNORE), LEVEL
+            ),
             self._writers.submit(write_records, folder / RECORDS, records),
         )
         entry = _entry(labels)

@@ -16,6 +16,7 @@ import numpy as np
 from models.annotations import Columns
 from models.geometry.boxes import areas, centres
 from storage.labels.diff.pairs import How, pair, related_rows, row_iou
+from storage.labels.lineage import unique_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +99,7 @@ def compare_cells(
     """
     related = related_rows(before, after, kin, settings)
     pairs = pair(before, after, kin, related, settings)
-    related = np.unique(np.concatenate([related, pairs.rows], axis=1), axis=1)
+    related = unique_pairs(np.concatenate([related, pairs.rows], axis=1))
     split = np.bincount(related[0], minlength=len(before)) > 1
     merged = np.bincount(related[1], minlength=len(after)) > 1
     same = _measured(before, after, pairs, downsample, settings)
@@ -131,7 +132,8 @@ def _measured(
     settings: DiffSettings,
 ) -> CellChanges:  # fmt: skip
     """Return a row for every pair, with what changed beyond the settings."""
-    rows = replace(_rows(before, after, *pairs.rows), hows=pairs.hows)
+    rows = _rows(before, after, *pairs.rows)
+    rows = replace(rows, hows=pairs.hows, growths=_growth(before, after, pairs))
     scores = np.abs(rows.after_scores - rows.before_scores)
     drifted = row_iou(rows.before_boxes, rows.after_boxes) < settings.same_place_iou
     kinds = (
@@ -201,7 +203,7 @@ def _rows(
         kinds=np.zeros(n, np.uint8),
         hows=np.zeros(n, np.uint8),
         shifts=np.hypot(*(centres(boxes[1]) - centres(boxes[0])).T),
-        growths=_growth(before, after, a, b, boxes),
+        growths=np.full(n, np.nan),
         before_scores=scores[0],
         after_scores=scores[1],
         human=human,
@@ -216,20 +218,13 @@ def _scores(records: CellRecords, rows: NDArray[np.intp] | None, n: int) -> NDAr
     return np.full(n, np.nan) if rows is None else records.scores[rows]
 
 
-def _growth(
-    before: CellRecords,
-    after: CellRecords,
-    a: NDArray[np.intp] | None,
-    b: NDArray[np.intp] | None,
-    boxes: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> NDArray[np.float64]:
+def _growth(before: CellRecords, after: CellRecords, pairs: Pairs) -> NDArray[np.float64]:
     """Return how much each cell grew: by its outline, by its box where either has none."""
-    first, second = areas(boxes[0]), areas(boxes[1])
-    if a is not None and b is not None:
-        rings = ring_areas(before.polygons)[a], ring_areas(after.polygons)[b]
-        outlined = (rings[0] > 0) & (rings[1] > 0)
-        first = np.where(outlined, rings[0], first)
-        second = np.where(outlined, rings[1], second)
+    a, b = pairs.rows
+    first, second = areas(before.boxes[a]), areas(after.boxes[b])
+    rings = ring_areas(before.polygons)[a], ring_areas(after.polygons)[b]
+    outlined = (rings[0] > 0) & (rings[1] > 0)
+    first, second = np.where(outlined, rings[0], first), np.where(outlined, rings[1], second)
     growth: NDArray[np.float64] = second / np.where(first > 0, first, np.nan) - 1
     return growth
 
@@ -243,7 +238,7 @@ def ring_areas(rings: Polygons) -> NDArray[np.float64]:
     drawn = np.flatnonzero(np.diff(offsets))
     following[offsets[drawn + 1] - 1] = offsets[drawn]
     # From a corner nearby: the sum over a million points must not cost the last digits.
-    x, y = (values - values.min(axis=0)).T
+    x, y = np.ascontiguousarray((values - values[0]).T)
     turns = x * y[following] - x[following] * y
     totals = np.concatenate([np.zeros(1), np.cumsum(turns)])
     enclosed: NDArray[np.float64] = np.abs(totals[offsets[1:]] - totals[offsets[:-1]]) / 2

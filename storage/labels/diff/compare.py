@@ -160,15 +160,15 @@ class _Comparison:
         in_place = first.placement == second.placement
         if not (in_place and self.pixels.add(self.before, self.after, region_id)):
             self.elsewhere.append(region_id)
-        return compare_cells(
-            self.before.records(region_id), self.after.records(region_id), self._kin(region_id),
-            first.placement.downsample, self.settings,
-        )  # fmt: skip
+        before, after = self.before.records(region_id), self.after.records(region_id)
+        tables = {self.before.info.digest: before, self.after.info.digest: after}
+        kin, downsample = self._kin(region_id, tables), first.placement.downsample
+        return compare_cells(before, after, kin, downsample, self.settings)
 
-    def _kin(self, region_id: str) -> Kinship:
+    def _kin(self, region_id: str, tables: dict[str, CellRecords]) -> Kinship:
         kind, line = self.relation.kind, self.relation.line
         if kind in {"descendant", "ancestor"}:
-            found = descent(line, region_id)
+            found = descent(line, region_id, tables)
             older = line[0].next_cell_id(region_id)
             return Kinship(older, found if kind == "descendant" else found.turned())
         if self.common is not None and region_id in self.common.entries:
