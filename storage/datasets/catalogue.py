@@ -209,6 +209,7 @@ def _nothing(name: str, refused: Sequence[RefusedItem]) -> str:
     if not refused:
         return f"Dataset {name}: nothing was found to ingest. Check the path and the filters."
     first = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_REASONS_SHOWN])
+    first = first.replace("\n", "\\n")  # names may hold them, and the message is one line
     more = len(refused) - _REASONS_SHOWN
     return f"Dataset {name}: all was refused. {first}" + (f"; and {more} more." if more > 0 else "")
 

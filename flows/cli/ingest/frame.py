@@ -228,6 +228,6 @@ def _tell_refused(refused: Sequence[RefusedItem]) -> None:
         return
     say("Refused:")
     for one in refused[:REFUSED_SHOWN]:
-        say(f"  {one.name}: {one.reason}")
+        say("  " + f"{one.name}: {one.reason}".replace("\n", "\\n"))
     if len(refused) > REFUSED_SHOWN:
         say(f"  ... {len(refused) - REFUSED_SHOWN} more, all in --json")
