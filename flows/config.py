@@ -16,7 +16,12 @@ from models.errors import ConfigError
 from models.geometry.settings import EllipseSettings, TileSettings
 from models.instances.settings import InstanceSettings
 from models.merging.settings import MergeSettings
-from models.methods.settings import AlarmSettings, CooperativeSettings, SelfTrainingSettings
+from models.methods.settings import (
+    AlarmSettings,
+    CooperativeSettings,
+    PromotionSettings,
+    SelfTrainingSettings,
+)
 from models.metrics.settings import EvaluationSettings
 from models.networks.settings import NetworkSettings
 from models.prediction.settings import WindowSettings
@@ -74,6 +79,8 @@ class RetrainConfig(Settings):
     self_training: SelfTrainingSettings = SelfTrainingSettings()
     cooperative: CooperativeSettings = CooperativeSettings()
     alarm: AlarmSettings = AlarmSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    """Only for `mode: production`."""
     instances: InstanceSettings = InstanceSettings()
     windows: WindowSettings = WindowSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

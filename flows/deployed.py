@@ -11,12 +11,11 @@ from pydantic import Field
 
 from flows.config import parse_config
 from flows.predict import predict_files
+from flows.promotion import recipe_of
 from flows.retrain import NOTHING_NEW, retrained
 from flows.slots import in_slot
 from models.errors import InputError, NotFoundError
 from models.metrics.settings import EvaluationSettings
-from models.networks.settings import NetworkSettings
-from models.runtime import resolve
 from models.runtime_settings import RuntimeSettings
 from storage.checkpoints import find_checkpoint, load_card
 from storage.datasets.splits import Part
@@ -25,7 +24,6 @@ from storage.layout import Kind, Ref, Workspace
 from storage.ledger import Ledger, RunRecord
 from storage.locks import IfBusy, shared
 from tasks.evaluate import evaluate as evaluate_stage
-from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.predict import predict as predict_stage
 from tasks.stage import Run
 from tasks.trial import ANNOTATED, Selection, Trial
@@ -94,18 +92,18 @@ def evaluate(
     trial = Trial(card["split"], card["fold"], card["seed"])
     selection = Selection(trial, Part(part), ANNOTATED)
     regions = Ref(Kind.REGIONS, card["regions"])
-    recipe = DetectorRecipe(
-        NetworkSettings.model_validate(card["network"]),
-        DetectorSettings.model_validate(card["detector"]),
-        resolve(RuntimeSettings()),
-    )
     label = f"{trial} · {card['model']} · {ref.digest[:8]} · {part}"
     with shared(at), in_slot():
         run = Run(at, f"evaluate-{ref.digest}")
         found = predict_stage(
-            run, label, regions=regions, selection=selection, checkpoint=ref, detector=recipe,
+            run,
+            label,
+            regions=regions,
+            selection=selection,
+            checkpoint=ref,
+            detector=recipe_of(at, ref, RuntimeSettings()),
             masks=None,
-        )  # fmt: skip
+        )
         measured = evaluate_stage(
             run, label, regions=regions, selection=selection, detections=found, settings=settings
         )

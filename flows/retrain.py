@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
+from prefect.events import emit_event
 from prefect.states import Completed
 
+from flows.automations import ALARM, PROMOTION
 from flows.config import RetrainConfig
 from flows.planning import link_report, plan_of
 from flows.slots import in_slot
 from flows.stages import Conductor, open_run
 from models.errors import BusyError
+from storage.champion import standing
 from storage.layout import Workspace
 from storage.locks import IfBusy, retraining, shared
+from tasks.lineage import alarms_in
+from tasks.report import read_lineage
 from tasks.track import Tracker
 
 if TYPE_CHECKING:
+    from storage.champion import Standing
     from storage.layout import Ref
     from tasks.stage import Run
 
@@ -72,6 +79,7 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
     asked = config.model_dump(mode="json")
     run.ledger.start_run(run.run_id, config.name, asked, time.time())
     tracker.run_started(config.name, asked, conductor.dataset)
+    before = standing(run.at, "champion")
     try:
         report = conductor.report()
     except BaseException as error:
@@ -81,4 +89,17 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
         raise
     run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
     tracker.run_ended(report)
+    _tell_prefect(run, report, before)
     return report
+
+
+def _tell_prefect(run: Run, report: Ref, before: Standing | None) -> None:
+    """Emit what people may want to be told of: alarms, and a checkpoint that became champion."""
+    resource = {"prefect.resource.id": f"signetflow.run.{run.run_id}"}
+    for alarm in alarms_in(read_lineage(run.at, report)):
+        emit_event(
+            ALARM, resource=resource, payload={"alarm": alarm, "workspace": str(run.at.root)}
+        )
+    champion = standing(run.at, "champion")
+    if champion and champion != before:
+        emit_event(PROMOTION, resource=resource, payload=asdict(champion))

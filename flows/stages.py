@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flows.arms import run_arms
 from flows.bench import Bench
 from flows.command import shortest_command
+from flows.promotion import contended
 from models.runtime import Runtime, resolve
 from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
@@ -55,10 +56,13 @@ class Conductor:
 
     def report(self) -> Ref:
         """Go through every stage and return the report."""
+        inputs = self.inputs()
+        if self.config.mode == "production":
+            contended(self.run, self.config, inputs)
         return report(
             self.run,
             "write the report",
-            inputs=self.inputs(),
+            inputs=inputs,
             evaluation=self.config.evaluation,
             candidate_floor=self.config.instances.candidate_floor,
             settings=canonical_json(self.config.model_dump(mode="json")),

@@ -19,6 +19,7 @@ from storage.artefacts import (
     sync,
     write_whole,
 )
+from storage.champion import NAMES, standing
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def save_checkpoint(at: Workspace, state: dict[str, Tensor], card: dict[str, Any
 
 
 def find_checkpoint(at: Workspace, text: str) -> Ref:
-    """Return the checkpoint whose digest begins so.
+    """Return the checkpoint whose digest begins so, or that is champion or challenger.
 
     Raises
     ------
@@ -52,6 +53,10 @@ def find_checkpoint(at: Workspace, text: str) -> Ref:
     WrongUseError
         If several begin like that.
     """
+    for name in NAMES:
+        known = standing(at, name) if text == name else None
+        if known:
+            return known.ref
     folder = at.root / Kind.CHECKPOINT
     found = sorted(path.parent.name for path in folder.glob(f"[0-9a-f]*/{CARD}"))
     matching = [digest for digest in found if digest.startswith(text)] if text else []

@@ -23,6 +23,7 @@ CONFIG = "config.json"
 GAINS = "gains.json"
 GROUPS = "groups.json"
 ROUNDS = "rounds.png"
+LINEAGE, LINEAGE_PAGE = "lineage.json", "lineage.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ReportInputs:
     arms: tuple[ArmEvidence, ...]
 
 
-@stage(name="report", version=2, makes=Kind.REPORT)
+@stage(name="report", version=3, makes=Kind.REPORT)
 def report(
     work: Work,
     *,
@@ -51,8 +52,10 @@ def report(
     `settings` is the whole configuration as canonical JSON: it is shown, and kept beside the page.
     `command` says the same by a preset, where one is near.
     """
+    from storage.report.lineage import build_lineage_page
     from storage.report.page import build_page
     from storage.report.sheet import contact_sheet
+    from tasks.lineage import lineage_of
     from tasks.page import Asked, report_data
 
     numbers = measured(work.at, inputs, evaluation, candidate_floor)
@@ -62,12 +65,16 @@ def report(
             TABLE: {"rows": [_public(row) for row in numbers.rows]},
             GAINS: {"gains": [_with_verdict(one, evaluation) for one in numbers.gains.pooled]},
             GROUPS: {"rows": numbers.groups},
+            LINEAGE: lineage_of(work.at, inputs),
         }
         for name, content in tables.items():
             (artefact.path / name).write_text(json.dumps(content, indent=1, allow_nan=False))
         (artefact.path / PAGE).write_text(build_page(data), encoding="utf-8")
-        if data.crops:
-            (artefact.path / ROUNDS).write_bytes(contact_sheet(data.crops))
+        picture = contact_sheet(data.crops) if data.crops else None
+        if picture:
+            (artefact.path / ROUNDS).write_bytes(picture)
+        page = build_lineage_page(tables[LINEAGE], picture)
+        (artefact.path / LINEAGE_PAGE).write_text(page, encoding="utf-8")
         (artefact.path / CONFIG).write_text(settings)
         return commit(work.at, Kind.REPORT, artefact)
 
@@ -88,6 +95,15 @@ def read_table(at: Workspace, ref: Ref) -> list[dict[str, Any]]:
     """Return the rows of a report's table."""
     rows: list[dict[str, Any]] = json.loads((opened(at, ref) / TABLE).read_text())["rows"]
     return rows
+
+
+def read_lineage(at: Workspace, ref: Ref) -> dict[str, Any]:
+    """Return the chains of label versions of a run; none for a report of an older signetflow."""
+    path = opened(at, ref) / LINEAGE
+    if not path.exists():
+        return {"chains": []}
+    lineage: dict[str, Any] = json.loads(path.read_text())
+    return lineage
 
 
 def read_gains(at: Workspace, ref: Ref) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from storage.checkpoints import load_card
 from storage.ledger import Event
-from tasks.report import read_table
+from tasks.lineage import alarms_in
+from tasks.report import read_lineage, read_table
 
 if TYPE_CHECKING:
     from storage.layout import Ref
@@ -60,13 +61,18 @@ class Tracker:
             "metrics": {key: verdict[key] for key in MEASURED if verdict.get(key) is not None},
             "labels": [self._dataset(one.labels, "training")],
         }  # fmt: skip
-        body["tags"] |= tags | {"decision": str(verdict.get("reason", ""))}
+        evidence = load_card(self.run.at, one.evidence) if one.evidence else {}
+        alarms = "; ".join(evidence.get("alarms", ()))
+        body["metrics"] |= _of_evidence(evidence)
+        body["tags"] |= tags | {
+            "decision": str(verdict.get("reason", "")), "alarm": alarms or None,
+            "card": one.evidence.digest if one.evidence else None,
+        }  # fmt: skip
         self.run.ledger.post(Event(f"round/{self.run.run_id}/{slug}", body))
-        last = body["history"][-1] if body["history"] else {}
         row = {
             "name": name, "labels_in": one.labels_before.digest, "labels_out": one.labels.digest,
             "cells": body["labels"][0]["n_cells"], "growth": verdict.get("growth"),
-            "froc": last.get("validation_froc"),
+            "froc": evidence.get("validation", {}).get("froc"), "alarm": alarms or None,
         }  # fmt: skip
         with self._lock:
             self._rounds.append(row)
@@ -91,11 +97,12 @@ class Tracker:
     def run_ended(self, report: Ref | None, message: str = "") -> None:
         """Post how the run ended, and deliver what waits; `message` says why it failed."""
         rows = read_table(self.run.at, report) if report else []
+        lineage = read_lineage(self.run.at, report) if report else {"chains": []}
         body = {
             "type": "end", "run_id": self.run.run_id,
             "state": "failed" if message else "completed", "finished": time.time(),
             "message": message, "report": str(report) if report else None, "rows": rows,
-            "rounds": self._rounds,
+            "rounds": self._rounds, "alarms": list(alarms_in(lineage)),
         }  # fmt: skip
         self.run.ledger.post(Event(f"end/{self.run.run_id}", body))
         self.deliver()
@@ -121,3 +128,10 @@ class Tracker:
             "digest": labels.digest, "name": info.chain, "context": context,
             "n_cells": sum(info.n_cells.values()), "n_human": info.human_count,
         }  # fmt: skip
+
+
+def _of_evidence(card: dict[str, Any]) -> dict[str, float]:
+    """Return what MLflow is told of what a round showed."""
+    said = {f"evidence.{name}": value for name, value in card.get("validation", {}).items()}
+    said["evidence.disagreement"] = card.get("disagreement")
+    return {name: value for name, value in said.items() if value is not None}

@@ -37,6 +37,13 @@ class AlarmSettings(Settings):
     """A recall that rises by less has stalled."""
 
 
+class PromotionSettings(Settings):
+    """What the network of a production run must show to follow the champion. Ours."""
+
+    minimum_gain: float = Field(default=0.0, ge=0, le=1)
+    """The whole interval of its gain in validation FROC must be above this."""
+
+
 class SelfTrainingSettings(Settings):
     """Self-training: a network corrects its own labels (Li, sec. 2.3)."""
 

@@ -27,10 +27,11 @@ from storage.layout import Kind, Ref
 from storage.ledger import Event, Ledger
 from storage.tracking.address import RefusedError
 from storage.tracking.session import EVENT, Session, milliseconds, translated
-from storage.tracking.texts import flat, note, numbers, row_metrics, tags_of
+from storage.tracking.texts import flat, key, note, numbers, row_metrics, tags_of
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
 
     from storage.layout import Workspace
 
@@ -56,7 +57,10 @@ class Projection:
         RefusedError
             If the server will not have this event.
         """
-        kinds = {"run": self._show_run, "round": self._show_round, "end": self._show_end}
+        kinds = {
+            "run": self._show_run, "round": self._show_round, "end": self._show_end,
+            "standing": self._show_standing,
+        }  # fmt: skip
         with translated():
             kinds[event.body["type"]](event)
 
@@ -124,9 +128,62 @@ class Projection:
         self._session.log(
             parent,
             metrics=_row_metrics(self._session, run_id, body, end),
-            tags=tags_of({MLFLOW_RUN_NOTE: note(body), "signetflow.state": body["state"]}),
+            tags=tags_of(_ending_tags(body)),
         )
         self._session.client.set_terminated(run_id, STATES[body["state"]], end)
+
+    def _show_standing(self, event: Event) -> None:
+        """Show a champion or challenger as an alias of a registered model."""
+        body, client = event.body, self._session.client
+        model = _logged_model(self._session, body["checkpoint"])
+        if model is None:
+            raise RefusedError(f"{body['checkpoint']} was never told as the model of a round")
+        name = registered_name(self._at)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name, description="Made by signetflow.")
+        version = _registered_version(client, name, model)
+        # Told anew in order, the last event of a name is the one that stays.
+        client.set_registered_model_alias(name, body["name"], version)
+        for what in ("by", "reason", "at"):
+            client.set_model_version_tag(name, version, f"{body['name']}.{what}", body[what])
+
+
+def registered_name(at: Workspace) -> str:
+    """Return the name under which a workspace's checkpoints are registered."""
+    return f"signetflow-{key(at.root.absolute().name).replace('/', '-')}"
+
+
+def _logged_model(session: Session, checkpoint: str) -> LoggedModel | None:
+    experiments = session.client.search_experiments(filter_string="name LIKE 'signetflow/%'")
+    found = session.client.search_logged_models(
+        [one.experiment_id for one in experiments],
+        f"tags.`signetflow.checkpoint` = '{checkpoint}'",
+        max_results=1,
+    )
+    return found[0] if found else None
+
+
+def _registered_version(client: MlflowClient, name: str, model: LoggedModel) -> str:
+    for one in client.search_model_versions(f"name = '{name}'"):
+        if one.tags.get("signetflow.model_id") == model.model_id:
+            return str(one.version)
+    made = client.create_model_version(
+        name,
+        source=model.artifact_location,
+        run_id=model.source_run_id,
+        tags={"signetflow.model_id": model.model_id},
+        model_id=model.model_id,
+    )
+    return str(made.version)
+
+
+def _ending_tags(body: dict[str, Any]) -> dict[str, Any]:
+    alarms = body.get("alarms") or []
+    return {
+        MLFLOW_RUN_NOTE: note(body),
+        "signetflow.state": body["state"],
+        "signetflow.alarms": len(alarms) or None,
+    }
 
 
 def _announcement(at: Workspace, run_id: str) -> Event:

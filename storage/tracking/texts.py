@@ -15,7 +15,7 @@ KEY_LENGTH = 250
 NOTE_LENGTH = 7_900
 """A tag holds 8000 characters, and the note is a tag."""
 
-ROUND_COLUMNS = ("name", "labels_in", "labels_out", "cells", "growth", "froc")
+ROUND_COLUMNS = ("name", "labels_in", "labels_out", "cells", "growth", "froc", "alarm")
 ROW_COLUMNS = ("mode", "fold", "seed", "arm", "model", "truth", "froc", "froc_low", "froc_high",
                "instance_recall", "fps")  # fmt: skip
 
@@ -63,6 +63,8 @@ def row_metrics(rows: list[dict[str, Any]]) -> list[tuple[str, float, int]]:
 def note(body: dict[str, Any]) -> str:
     """Return a run's description in Markdown: how it ended, its rounds, its result rows."""
     lines = [f"**{body['state']}** {body.get('message') or ''}".rstrip()]
+    for alarm in body.get("alarms") or []:
+        lines += ["", f"**Alarm** {alarm}"]
     for title, columns, rows in (
         ("Results", ROW_COLUMNS, body.get("rows") or []),
         ("Rounds", ROUND_COLUMNS, body.get("rounds") or []),

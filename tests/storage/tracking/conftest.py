@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +17,17 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from flows.server import free_port
 from storage.checkpoints import save_checkpoint
 from storage.layout import Ref, Workspace
 from storage.ledger import Event, Ledger
+from storage.tracking.address import problem_reaching
 from storage.tracking.outbox import QUIET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from mlflow.entities import Run
 
@@ -180,3 +190,33 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+@contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[str]:
+    """Run an MLflow server, and kill it and its children as hard as a power cut would."""
+    port = port or free_port()
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "files"), "--serve-artifacts"]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, cwd=folder
+        )
+        try:
+            give_up = time.monotonic() + 200
+            while problem_reaching(uri):
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < give_up, (folder / "log").read_text()
+                time.sleep(0.2)
+            yield uri
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def mlflow_server() -> Callable[..., AbstractContextManager[str]]:
+    """Return what runs a real MLflow server on loopback."""
+    return serving

@@ -2,65 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
-
 import pytest
 from mlflow import MlflowClient
 
-from storage.tracking.address import problem_reaching
+from flows.server import free_port
 from storage.tracking.outbox import Delivery, deliver
 
 pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.slow, pytest.mark.server]
 
 
-@contextmanager
-def server(folder, port):
-    """Run an MLflow server, and kill it and its children as hard as a power cut would."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "files"), "--serve-artifacts"]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, start_new_session=True, cwd=folder
-        )
-        try:
-            give_up = time.monotonic() + 200
-            while problem_reaching(f"http://127.0.0.1:{port}"):
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < give_up, (folder / "log").read_text()
-                time.sleep(0.2)
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_server_that_is_late_and_then_killed_ends_with_everything_once(
-    story, tmp_path, checkpoint
+    story, tmp_path, checkpoint, mlflow_server
 ):
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     story.post(story.announced(), story.round(checkpoint=str(checkpoint)))
     assert deliver(story.at, uri=uri).waiting == 2
 
-    with server(tmp_path, port):
+    with mlflow_server(tmp_path, port):
         assert deliver(story.at, uri=uri) == Delivery(2, 0, "")
     story.post(story.round("self-2"), story.end())
     assert deliver(story.at, uri=uri).waiting == 2
 
-    with server(tmp_path, port):
+    with mlflow_server(tmp_path, port):
         assert deliver(story.at, uri=uri) == Delivery(2, 0, "")
         assert deliver(story.at, uri=uri, every=True) == Delivery(4, 0, "")
         client = MlflowClient(tracking_uri=uri)
