@@ -70,10 +70,7 @@ def is_simple(ring: NDArray[np.float64]) -> bool:
     """
     if len(ring) < 3 or ring_area(ring) == 0 or len(np.unique(ring, axis=0)) < len(ring):
         return False
-    before, after = np.roll(ring, 1, axis=0) - ring, np.roll(ring, -1, axis=0) - ring
-    along = (before * after).sum(axis=1) > 0
-    if (along & (_turn(ring, ring + before, ring + after) == 0)).any():
-        return False
+    # A side that folds back has an end on the one before, where a third side begins.
     return not any(_meet(ring, first, second).any() for first, second in _near_sides(ring))
 
 

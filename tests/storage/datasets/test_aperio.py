@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_too_many_regions_are_refused(read, monkeypatch):
     monkeypatch.setattr(aperio_file, "MAXIMUM_REGIONS", 2)
     with pytest.raises(AnnotationError, match="more than 2 regions"):
         read(layer(*(drawn_region(number=n) for n in range(3))))
+
+
+def test_a_large_file_takes_little_memory(tmp_path):
+    path = tmp_path / "a.xml"
+    ring = [(x, x * x) for x in range(100)]
+    path.write_text(document(layer(*(drawn_region(ring, number=n) for n in range(400)))))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_aperio(path, "slide"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 400
+    assert peak < 2**20 < path.stat().st_size
 
 
 BOMB = """<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>"""

@@ -98,6 +98,11 @@ def test_of_partly_annotated_tissue_the_rectangle_around_is_taken(ring):
     assert region.window == Window(*map(int, (*low, *high)))
 
 
+def test_the_rectangle_around_holds_all_of_the_outline():
+    ring = [[10.4, 120], [60, 20.3], [110.2, 120], [60, 220.9]]
+    assert region_of(drawn(ring), ANNOTATED, SIZE).window == Window(10, 20, 111, 221)
+
+
 def test_ellipses_parts_and_holes_make_no_rectangle():
     ring = rectangle(10, 20, 110, 220)
     for one in (drawn(ring, is_ellipse=True), drawn(ring, ring), drawn(ring, has_holes=True)):
