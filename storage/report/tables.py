@@ -17,6 +17,7 @@ MOST_ROWS = 240
 WORST_GROUPS = 20
 BEST_GROUPS = 5
 """Of slides, organs or sites with cells; and of those without."""
+FEW_MORE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class TableGroup:
     """The arms of one network, fold, seed and kind of truth: what may be compared."""
 
     title: str
+    truth: str
     rows: tuple[TableRow, ...]
 
 
@@ -87,6 +89,7 @@ def table_groups(rows: Sequence[ArmRow]) -> list[TableGroup]:
         groups.append(
             TableGroup(
                 f"{model}, {truth} truth ({mode} folds, fold {fold}, seed {seed})",
+                truth,
                 tuple(_table_row(arms, arm) for arm in in_order(list(arms))),
             )
         )
@@ -100,7 +103,7 @@ def _table_row(arms: dict[str, ArmRow], arm: str) -> TableRow:
 
 def within(groups: Sequence[TableGroup], most: int = MOST_ROWS) -> tuple[list[TableGroup], int]:
     """Return the groups that fit, complete truth first, and how many are left out."""
-    order = sorted(range(len(groups)), key=lambda n: "partial truth" in groups[n].title)
+    order = sorted(range(len(groups)), key=lambda n: groups[n].truth != "complete")
     kept: set[int] = set()
     n_rows = 0
     for n in order:
@@ -117,13 +120,16 @@ def groups_shown(breakdown: Breakdown) -> Shown:
     place = breakdown.arms.index(furthest(breakdown.arms))
     with_cells.sort(key=lambda row: (_recall(row, place), row.name))
     without.sort(key=lambda row: (-_fps(row, place), row.name))
-    rows = [*_ends(with_cells, WORST_GROUPS, BEST_GROUPS), *without[:BEST_GROUPS]]
+    rows = [*_ends(with_cells, WORST_GROUPS, BEST_GROUPS), *_ends(without, BEST_GROUPS, 0)]
     title = f"{breakdown.model}, {breakdown.truth} truth, {breakdown.mode} folds"
     return Shown(title, breakdown, tuple(rows), len(breakdown.rows) - len(rows))
 
 
 def _ends(rows: list[GroupRow], first: int, last: int) -> list[GroupRow]:
-    return rows if len(rows) <= first + last else [*rows[:first], *rows[-last:]]
+    """Return the first and the last rows, or all where hardly any would be left out."""
+    if len(rows) <= first + last + FEW_MORE:
+        return rows
+    return [*rows[:first], *rows[len(rows) - last :]]
 
 
 def _recall(row: GroupRow, place: int) -> float:

@@ -79,7 +79,7 @@ _MEANING = {
     Verdict.GAIN: "All of the interval lies above zero.",
     Verdict.NONE: "The interval holds zero: on these slides the difference cannot be told from "
     "chance.",
-    Verdict.LOSS: "All of the interval lies below zero: what was done to the labels did harm.",
+    Verdict.LOSS: "All of the interval lies below zero: here the changed labels did harm.",
 }
 
 
@@ -159,8 +159,8 @@ def _about_slides(rows: Sequence[ArmRow]) -> list[str]:
     more = [f"{len(few) - 6} more"] if len(few) > 6 else []
     return [
         f"Few test slides have annotated cells ({listed([*shown, *more])}). Intervals over fewer "
-        f"than {FEW_SLIDES} slides are narrower than what is known: one in ten or more leaves out "
-        f"zero where there is no difference at all."
+        f"than {FEW_SLIDES} slides are narrower than what is known: one in ten of them, or more, "
+        f"leaves out zero where there is no difference."
     ]
 
 

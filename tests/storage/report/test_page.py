@@ -117,6 +117,16 @@ def test_a_gain_that_is_not_shown_is_told_like_one_that_is(page):
     assert "0.777" not in text  # partial truth has no word where complete truth is known
 
 
+def test_tables_against_partial_truth_are_folded_where_complete_truth_is_known(report):
+    partial = tuple(replace(row, truth="partial") for row in report.rows)
+    both = build_page(replace(report, rows=(*report.rows, *partial)))
+    assert both.count("<summary>Against partial truth</summary>") == 1
+    folded = both.split("<summary>Against partial truth</summary>")[1].split("</details>")[0]
+    assert folded.count('<table class="results">') == 2
+    assert both.count('<table class="results">') == 4
+    assert "<summary>Against" not in build_page(replace(report, rows=partial))
+
+
 def test_what_to_mind_stands_beside_what_came_out(page):
     text = text_of(page)
     assert "Few test slides have annotated cells (hard fold 0: 4)" in text

@@ -5,6 +5,7 @@ import pytest
 from storage.report.model import ArmRow, Breakdown, GroupRow, Share
 from storage.report.tables import (
     BEST_GROUPS,
+    FEW_MORE,
     WORST_GROUPS,
     furthest,
     groups_shown,
@@ -47,7 +48,7 @@ def row(name, recall, n_truth=10, fps=None):
 
 def test_the_worst_groups_of_the_furthest_arm_come_first_and_the_middle_is_left_out():
     rows = [row(f"slide{n:02d}", (n * 7 % 40) / 40) for n in range(40)]
-    rows += [row(f"normal{n}", None, 0, float(n)) for n in range(9)]
+    rows += [row(f"normal{n:02d}", None, 0, float(n)) for n in range(11)]
     arms = ("supervised", "cooperative", "self_longer")
     shown = groups_shown(Breakdown("net", "hard", "complete", "slide", arms, tuple(rows)))
     shares = [one.shares[1] for one in shown.rows]
@@ -56,9 +57,15 @@ def test_the_worst_groups_of_the_furthest_arm_come_first_and_the_middle_is_left_
     assert (recalls[0], recalls[-1]) == (0.0, 39 / 40)
     assert len(recalls) == WORST_GROUPS + BEST_GROUPS
     assert [one.name for one in shown.rows[-BEST_GROUPS:]] == [
-        "normal8", "normal7", "normal6", "normal5", "normal4",
+        "normal10", "normal09", "normal08", "normal07", "normal06",
     ]  # fmt: skip
-    assert shown.left_out == 49 - len(shown.rows)
+    assert shown.left_out == 51 - len(shown.rows) == 21
+
+
+def test_a_handful_of_groups_more_is_not_left_out():
+    rows = tuple(row(f"slide{n:02d}", n / 40) for n in range(WORST_GROUPS + BEST_GROUPS + FEW_MORE))
+    shown = groups_shown(Breakdown("net", "hard", "complete", "slide", ("a", "b", "c"), rows))
+    assert (len(shown.rows), shown.left_out) == (len(rows), 0)
 
 
 def test_the_furthest_arm_is_a_method_where_there_is_one():
