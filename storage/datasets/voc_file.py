@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 from xml.etree.ElementTree import ParseError
 
@@ -36,6 +37,8 @@ MAXIMUM_ELEMENTS = 10_000
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 DIFFICULT, TRUNCATED = "objects marked difficult", "objects marked truncated"
 OTHER_CLASS = "objects of other classes"
+_SIP_BYTES = 512
+"""A file names its image in its first lines; the objects behind it are for later."""
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{0,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -109,7 +112,8 @@ def named_image(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             found = VocFile()
-            for element in _parts(iterparse(stream, ("start", "end"), forbid_dtd=True)):
+            sips = SimpleNamespace(read=lambda _: stream.read(_SIP_BYTES))
+            for element in _parts(iterparse(sips, ("start", "end"), forbid_dtd=True)):
                 _take(element, found)
                 if found.file_name or found.objects:
                     break
