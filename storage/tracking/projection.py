@@ -121,14 +121,15 @@ class Projection:
         body = event.body
         parent = self._parent(body["run_id"])
         run_id, end = parent.info.run_id, milliseconds(body["finished"])
-        inputs = _close_nested(self._session, parent, end)
+        nested = _nested_runs(self._session, parent)
+        inputs = _close_nested(self._session, nested, end)
         if inputs:
             self._session.client.log_inputs(run_id, inputs)
         _upload_report(self._session, run_id, body)
         self._session.log(
             parent,
             metrics=_row_metrics(self._session, run_id, body, end),
-            tags=tags_of(_ending_tags(body)),
+            tags=tags_of(_ending_tags(body, _pages(parent, nested, body))),
         )
         self._session.client.set_terminated(run_id, STATES[body["state"]], end)
 
@@ -177,10 +178,19 @@ def _registered_version(client: MlflowClient, name: str, model: LoggedModel) -> 
     return str(made.version)
 
 
-def _ending_tags(body: dict[str, Any]) -> dict[str, Any]:
+def _pages(parent: Run, nested: list[Run], body: dict[str, Any]) -> dict[str, str]:
+    """Return where people find the page of each round, and under "" that of the lineage."""
+    place = f"#/experiments/{parent.info.experiment_id}/runs"
+    pages = {run.info.run_name: f"{place}/{run.info.run_id}" for run in nested}
+    if body.get("report"):
+        pages[""] = f"{place}/{parent.info.run_id}/artifacts/lineage.html"
+    return pages
+
+
+def _ending_tags(body: dict[str, Any], pages: dict[str, str]) -> dict[str, Any]:
     alarms = body.get("alarms") or []
     return {
-        MLFLOW_RUN_NOTE: note(body),
+        MLFLOW_RUN_NOTE: note(body, pages),
         "signetflow.state": body["state"],
         "signetflow.alarms": len(alarms) or None,
     }
@@ -285,14 +295,19 @@ def _project_model(session: Session, run: Run, event: Event, model_id: str | Non
     return model_id
 
 
-def _close_nested(session: Session, parent: Run, end: int) -> list[DatasetInput]:
-    """Close nested runs that were left open; return every label version that they name."""
-    nested = session.client.search_runs(
-        [parent.info.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
-        max_results=10_000,
-        order_by=["start_time ASC"],
+def _nested_runs(session: Session, parent: Run) -> list[Run]:
+    return list(
+        session.client.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
+            max_results=10_000,
+            order_by=["start_time ASC"],
+        )
     )
+
+
+def _close_nested(session: Session, nested: list[Run], end: int) -> list[DatasetInput]:
+    """Close nested runs that were left open; return every label version that they name."""
     inputs: dict[tuple[str, str], DatasetInput] = {}
     for run in nested:
         if run.info.status == "RUNNING":

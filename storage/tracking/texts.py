@@ -15,6 +15,9 @@ KEY_LENGTH = 250
 NOTE_LENGTH = 7_900
 """A tag holds 8000 characters, and the note is a tag."""
 
+DIGITS = 12
+"""Of a digest, where a whole one would widen a table; the run's datasets show it in full."""
+
 ROUND_COLUMNS = ("name", "labels_in", "labels_out", "cells", "growth", "froc", "alarm")
 ROW_COLUMNS = ("mode", "fold", "seed", "arm", "model", "truth", "froc", "froc_low", "froc_high",
                "instance_recall", "fps")  # fmt: skip
@@ -60,19 +63,37 @@ def row_metrics(rows: list[dict[str, Any]]) -> list[tuple[str, float, int]]:
     return found
 
 
-def note(body: dict[str, Any]) -> str:
-    """Return a run's description in Markdown: how it ended, its rounds, its result rows."""
+def note(body: dict[str, Any], links: dict[str, str] | None = None) -> str:
+    """Return a run's description in Markdown: how it ended, alarms, its rounds, its result rows.
+
+    Parameters
+    ----------
+    body
+        What the event of the ending says.
+    links
+        Where the page of a round is, by the round's name; ``""`` is where the lineage is.
+    """
+    links = links or {}
     lines = [f"**{body['state']}** {body.get('message') or ''}".rstrip()]
+    if "" in links:
+        lines += ["", f"[Lineage of the labels]({links['']}) (lineage.html among the artifacts)"]
     for alarm in body.get("alarms") or []:
         lines += ["", f"**Alarm** {alarm}"]
     for title, columns, rows in (
+        ("Rounds", ROUND_COLUMNS, [_linked(one, links) for one in body.get("rounds") or []]),
         ("Results", ROW_COLUMNS, body.get("rows") or []),
-        ("Rounds", ROUND_COLUMNS, body.get("rounds") or []),
     ):
         if rows:
             lines += ["", f"### {title}", "", _line(columns), _line(["---"] * len(columns))]
             lines += [_line([_cell(row.get(column)) for column in columns]) for row in rows]
     return _shortened(lines)
+
+
+def _linked(row: dict[str, Any], links: dict[str, str]) -> dict[str, Any]:
+    """Return a round with a link on its name and digests as short as people read them."""
+    short = {name: str(row[name])[:DIGITS] for name in ("labels_in", "labels_out") if row.get(name)}
+    page = links.get(str(row.get("name")))
+    return row | short | ({"name": f"[{row['name']}]({page})"} if page else {})
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:

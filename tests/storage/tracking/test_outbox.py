@@ -83,7 +83,10 @@ def test_an_ending_closes_the_run_with_its_table_report_and_description(story):
         (0, 0.61, 900_000),
         (1, 0.71, 900_000),
     ]
-    assert f"| self 1 | {'a' * 32} | {'b' * 32} | 9 |" in run.data.tags["mlflow.note.content"]
+    (nested,) = story.nested
+    page = f"#/experiments/{nested.info.experiment_id}/runs/{nested.info.run_id}"
+    row = f"| [self 1]({page}) | {'a' * 12} | {'b' * 12} | 9 |"
+    assert row in run.data.tags["mlflow.note.content"]
     files = {file.path for file in story.client.list_artifacts(run.info.run_id)}
     assert files == {"config.json", "table.json", "report.html"}
     digests = {entry.dataset.digest for entry in run.inputs.dataset_inputs}

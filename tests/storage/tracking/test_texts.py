@@ -44,7 +44,7 @@ def test_a_note_shows_how_the_run_ended_its_rounds_and_its_rows():
     )
     assert text.startswith("**failed** disk full\n")
     assert "|  |  |  | self |  |  | 0.6123 |" in text
-    assert f"| a\\|b | {'0' * 32} |  | 7 |" in text
+    assert f"| a\\|b | {'0' * 12} |  | 7 |" in text
 
 
 def test_a_note_that_is_too_long_for_a_tag_ends_after_a_whole_row():
