@@ -8,10 +8,9 @@ damaged without showing it is refused when regions are cut.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
-
-from PIL import Image
 
 from models.errors import ImageError
 from storage.images import Measured
@@ -33,6 +32,8 @@ _FRAMES = {0xC0, 0xC1, 0xC2}
 """Baseline, extended and progressive JPEG."""
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _LEADING_BYTES = 1 << 20
+_EXIF = b"Exif\0\0"
+_ORDERS = {b"II": "<", b"MM": ">"}
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 
@@ -143,13 +144,19 @@ def _segment(stream: BinaryIO) -> tuple[int, bytes]:
 
 
 def _is_upright(kind: int, data: bytes) -> bool:
+    """Return whether a segment does not ask viewers to turn the image, as far as can be seen."""
     if kind != 0xE1:
         return True
-    if not data.startswith(b"Exif\0\0"):
+    if not data.startswith(_EXIF):
         return b"tiff:Orientation" not in data
-    exif = Image.Exif()
+    tags = data.removeprefix(_EXIF)
     try:
-        exif.load(data)
-    except (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError):
+        order = _ORDERS[tags[:2]]
+        first = struct.unpack_from(f"{order}I", tags, 4)[0]
+        n_tags = struct.unpack_from(f"{order}H", tags, first)[0]
+        values = (
+            struct.unpack_from(f"{order}HHIH", tags, first + 2 + 12 * n) for n in range(n_tags)
+        )
+        return all(tag != _ORIENTATION or value == _UPRIGHT for tag, _, _, value in values)
+    except (KeyError, struct.error):
         return False
-    return bool(exif.get(_ORIENTATION, _UPRIGHT) == _UPRIGHT)

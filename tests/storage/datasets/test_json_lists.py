@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import AnnotationError
@@ -36,6 +36,7 @@ def test_elements_are_handed_over_in_order(tmp_path, block, how):
     assert there == {"a", "b", "c", "other"}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.integers(1, 30))
 def test_what_is_read_is_what_the_standard_library_reads(tmp_path_factory, content, block):
     path = tmp_path_factory.mktemp("json") / "x.json"
@@ -48,6 +49,7 @@ def test_what_is_read_is_what_the_standard_library_reads(tmp_path_factory, conte
     assert there == set(content)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text(st.sampled_from('{}[]:,"a1e.-\\ \n'), max_size=40))
 def test_no_file_does_anything_worse_than_being_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("json") / "x.json"
@@ -111,3 +113,28 @@ def test_lists_that_nobody_asked_for_are_passed_over_whatever_their_length(tmp_p
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(AnnotationError, match="cannot be read"):
         read(tmp_path / "gone.json", "a")
+
+
+def test_the_elements_of_a_list_are_handed_over(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(' [1, {"a": [2]}, "b"] ')
+    elements = []
+    read_list(path, elements.append)
+    assert elements == [1, {"a": [2]}, "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": []}', "holds a JSON object, expected a list"),
+        ("7", "holds a JSON number, expected a list"),
+        ("[1, 2", "not JSON"),
+        ("[1] [2]", "more than one value"),
+        ("", "not JSON"),
+    ],
+)
+def test_a_file_that_holds_no_list_is_refused(tmp_path, text, message):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=message):
+        read_list(path, lambda _: None)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -165,6 +165,7 @@ def test_too_many_values_are_no_label_image(monkeypatch):
         labelled_cells("a", np.arange(6, dtype=np.int32).reshape(2, 3))
 
 
+@settings(deadline=None)
 @given(
     arrays(np.int32, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.integers(0, 3)),
     st.sampled_from([1, 1000, 1_000_000]),

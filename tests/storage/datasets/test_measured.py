@@ -1,9 +1,13 @@
+import contextlib
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from models.errors import ImageError
@@ -116,6 +120,64 @@ def test_what_the_decoder_would_refuse_is_refused(tmp_path, decoder):
     for path in (turned, cmyk, deep, late, tmp_path / "gone.png"):
         with pytest.raises(ImageError):
             measured(path, None, decoder)
+
+
+def with_exif(content):
+    segment = b"Exif\0\0" + content
+    whole = jpeg()
+    return whole[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + whole[2:]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60))
+def test_no_exif_does_anything_worse_than_calling_the_decoder(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("exif") / "a.jpg"
+    path.write_bytes(with_exif(content))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                turned = image.getexif().get(0x0112, 1) != 1
+    except (SyntaxError, OSError, struct.error):
+        turned = True
+    calls: list[object] = []
+    with CountingDecoder() as decoder:
+        decoder.measure = lambda *words: calls.append(words)  # type: ignore[method-assign]
+        measured(path, None, decoder)
+    assert calls or not turned
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_only_upright_images_are_plain(tmp_path, decoder, order, orientation):
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    tags = struct.pack(f"{order}IHHHIHH", 8, 1, 0x0112, 3, 1, orientation, 0)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(with_exif(mark + tags))
+    if orientation == 1:
+        assert measured(path, None, decoder).width == WIDTH
+        assert decoder.n_used == 0
+    else:
+        with pytest.raises(ImageError, match="orientation"):
+            measured(path, None, decoder)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with ImageDecoder() as one:
+        yield one
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_no_damage_does_anything_worse_than_a_refusal(tmp_path_factory, shared, data):
+    whole = data.draw(st.sampled_from([png(), jpeg()]))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    broken = whole[:at] + data.draw(st.binary(max_size=20)) + whole[at + 10 :]
+    path = tmp_path_factory.mktemp("broken") / "a.png"
+    path.write_bytes(broken)
+    with contextlib.suppress(ImageError):
+        measured(path, None, shared)
 
 
 def test_unusual_images_are_measured_by_the_decoder(tmp_path, decoder):

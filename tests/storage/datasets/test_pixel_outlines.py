@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -66,6 +66,7 @@ def test_a_hole_is_filled_also_where_it_is_open_at_a_corner(ring_of_pixels):
     assert (inside(found.ring, (3, 3)) == filled(ring_of_pixels)).all()
 
 
+@settings(deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(lambda a: a.any()))
 def test_the_outline_encloses_exactly_the_pixels_of_the_largest_piece(pixels):
     found = pixel_outline(pixels)

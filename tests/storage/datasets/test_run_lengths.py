@@ -2,7 +2,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
@@ -21,6 +21,7 @@ def packed(mask):
     return text, np.diff([0, *changes, len(flat)]).tolist()
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_text_of_pycocotools_is_unpacked(mask):
     text, counts = packed(mask)
@@ -35,6 +36,7 @@ def test_long_runs_are_unpacked(shape):
     assert unpacked(text).tolist() == counts
 
 
+@settings(deadline=None)
 @given(MASKS.filter(lambda mask: mask.any()))
 def test_the_crop_holds_exactly_the_pixels(mask):
     found = crop_of(np.array(packed(mask)[1]), mask.shape[::-1])
@@ -74,6 +76,7 @@ def test_text_that_packs_nothing_is_refused(text):
         unpacked(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii"), max_size=40))
 def test_no_text_does_anything_worse_than_being_refused(text):
     with contextlib.suppress(AnnotationError):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import AnnotationError
@@ -44,6 +44,7 @@ def test_corners_are_taken_as_they_stand_without_a_pixel_more(xml):
     assert found.annotations.polygons.lengths().tolist() == [0, 0]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.floats(0, 40, allow_subnormal=False)] * 2,
