@@ -2,8 +2,8 @@
 
 A plain PNG or JPEG says its size in its header. Whether it is whole shows without decoding, too: by
 the checksums of a PNG, by the end of a JPEG. Copying 10,000 good images through a decoder to learn
-nothing more takes minutes. What looks unusual in any way goes through the decoder, and what is
-damaged without showing it is refused when regions are cut.
+nothing more takes minutes. What looks unusual in any way goes through the decoder; the catalogue,
+which looks at the pixels of all, refuses what is damaged without showing it.
 """
 
 from __future__ import annotations
