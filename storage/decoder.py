@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from storage.slide_answers import SlideAnswers
 
@@ -36,6 +36,8 @@ MAXIMUM_PX = 100_000_000
 """Of an image that is kept whole in memory: 10,000 x 10,000. Larger ones need levels."""
 BYTES_PER_PIXEL = 12
 """What decoding holds at its worst: Pillow's 4, and all coefficients of a progressive JPEG."""
+SPARE_BYTES = 64 << 20
+"""Of what a file may hold besides pixels: profiles, labels, other levels of small slides."""
 BAND_PX = 1 << 20
 TEXT_BYTES = 64 << 20
 """Of a PNG's colour profile, unpacked. Pillow stops at 1 MiB, and slides have 1.7 MB."""
@@ -77,6 +79,17 @@ def refusal(image: Image.Image) -> str | None:
     return None
 
 
+def overfull(path: str | Path, n_px: int) -> str | None:
+    """Return why a file is far larger than its pixels, or None: reading it could take for ever."""
+    size, most = Path(path).stat().st_size, SPARE_BYTES + BYTES_PER_PIXEL * n_px
+    if size <= most:
+        return None
+    return (
+        f"it has {size} bytes, but its {n_px} px take at most {most}. It is damaged or holds "
+        f"something else; save its image anew."
+    )
+
+
 def _packing(arguments: object) -> str:
     """Return how the file packs its pixels, for example RGB;16B, from what its decoder is told."""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -99,10 +112,13 @@ class Answers:
     ----------
     limit_bytes : int
         Of what this process may hold.
+    heard : callable, optional
+        Returns what libraries printed since it was called before.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, heard: Callable[[], str] = str) -> None:
         self._limit_bytes = limit_bytes
+        self._heard = heard
         self._slides: SlideAnswers | None = None
 
     def answer(self, request: Mapping[str, Any], out: IO[bytes]) -> None:
@@ -143,33 +159,64 @@ class Answers:
         return self._slides.measure(request)
 
     def _image(self, request: Mapping[str, Any], formats: tuple[str, ...]) -> Answer:
-        with Image.open(request["path"], formats=formats) as image:
+        path = request["path"]
+        self._heard()  # of the file before
+        with Image.open(path, formats=formats) as image:
             width, height = image.size
-            reason = refusal(image)
+            reason = refusal(image) or overfull(path, width * height)
             if reason:
                 return {"error": reason}, ()
             if width * height * BYTES_PER_PIXEL > self._limit_bytes:
                 error = f"{width} x {height} px need {MORE_MEMORY}."
                 return {"error": error, "memory": True}, ()
             header: dict[str, Any] = {"width": width, "height": height, "levels": []}
-            header |= {"mpp": _mpp_of(image), "shape": None}
-            seen = _read(image, request)
-        if seen is None:
-            return header, ()
+            header["mpp"] = _mpp_of(image)
+            side_px = 0 if request["want"] == "pixels" else request.get("overview_px") or 1
+            seen = _decoded(image, path, side_px)
+        from storage.complaints import damage_in
+
+        damage = damage_in(self._heard())
+        if damage:
+            return {"error": f"it is damaged ({damage})."}, ()
+        if side_px == 1:
+            return header | {"shape": None}, ()
+        seen = _shrunk(seen, side_px) if side_px else seen
         return header | {"shape": [seen.height, seen.width]}, _bands(seen)
 
 
-def _read(image: Image.Image, request: Mapping[str, Any]) -> Image.Image | None:
-    """Decode an image; return it, or what was asked for to look at it, or nothing."""
-    if request["want"] == "pixels":
+def _decoded(image: Image.Image, path: str, side_px: int) -> Image.Image:
+    """Return all pixels of an image, or fewer where that is quicker and an overview needs no more.
+
+    A JPEG is decoded by OpenCV, to the same pixels: it tells of damage that Pillow is silent about.
+
+    Parameters
+    ----------
+    image, path
+        The opened file.
+    side_px : int
+        Longest side of the overview; 0 for all pixels.
+    """
+    if image.format not in {"JPEG", "MPO"}:
         image.load()
         return image
-    side_px = request.get("overview_px") or 0
-    # Of a JPEG every byte is read, but few of its pixels are made: half as many a side will do.
-    image.draft(None, (max(1, side_px // 2), max(1, side_px // 2)))
-    image.load()
-    if not side_px:
-        return None
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    coarser = max(image.size) * 2 // side_px if side_px else 1  # half as many as wanted will do
+    how = cv2.IMREAD_COLOR
+    for factor in (2, 4, 8):
+        if coarser >= factor:
+            how = getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}")
+    found = cv2.imdecode(np.fromfile(path, np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    if found is None:
+        image.load()  # raises the reason
+        return image
+    return Image.fromarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+
+
+def _shrunk(image: Image.Image, side_px: int) -> Image.Image:
+    """Return an image with no side longer than that."""
     scale = max(image.size) / side_px
     if scale <= 1:
         return image
@@ -211,14 +258,14 @@ def _limit_memory(limit_bytes: int) -> None:
             resource.setrlimit(kind, (limit, limit))
 
 
-def main() -> None:
+def main(heard: Callable[[], str] = str) -> None:
     """Answer requests until there are no more; the argument is the memory limit in bytes."""
     limit = int(sys.argv[1])
     _limit_memory(limit)
     # The pixels are checked above, with a reason that names the limit.
     Image.MAX_IMAGE_PIXELS = None
     PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = TEXT_BYTES
-    answers = Answers(limit)
+    answers = Answers(limit, heard)
     for line in sys.stdin:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + SPARE_S)
@@ -229,4 +276,6 @@ def main() -> None:
 if __name__ == "__main__":
     # Started alone, without the environment: it must still find what reads slides.
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
-    main()
+    from storage.complaints import Complaints
+
+    main(Complaints().heard)

@@ -24,8 +24,6 @@ MEMORY_LIMIT_MB = 1280
 TIMEOUT_S = 60.0
 PIXELS_PER_S = 10_000_000
 """Large windows of slides have more time."""
-SPARE_BYTES = 64 << 20
-"""Of what a file may hold besides pixels: profiles, labels, other levels of small slides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +192,6 @@ class ImageDecoder:
             mpp=header["mpp"] if mpp is None else mpp,
             level_sizes=tuple((width, height) for width, height in header["levels"]),
         )
-        _require_filled(path, found)
         return found, pixels
 
     def _answer(
@@ -250,18 +247,6 @@ def require_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         raise _refusal_of(path)(
             f"{path}: it is no file but a folder, pipe or device. Leave it out."
-        )
-
-
-def _require_filled(path: Path, found: Measured) -> None:
-    """Refuse a file that is far larger than its pixels: hashing it could take for ever."""
-    sizes = found.level_sizes or ((found.width, found.height),)
-    most = SPARE_BYTES + 12 * sum(width * height for width, height in sizes)
-    size = path.stat().st_size
-    if size > most:
-        raise ImageError(
-            f"{path}: it has {size} bytes, but {found.width} x {found.height} px take at most "
-            f"{most}. It is damaged or holds something else; save its image anew."
         )
 
 

@@ -9,6 +9,7 @@ import tifffile
 
 from models.errors import SlideError
 from models.geometry.tiles import Window
+from storage.decoder import overfull
 from storage.tiff_files import is_flat, require_flat
 from storage.tiled_slides import TiledSlide, open_tiled, quiet
 from storage.tissue import TissueMap, overview_px
@@ -61,6 +62,9 @@ class SlideAnswers:
             If it is not so.
         """
         slide = self._opened(request)
+        reason = overfull(slide.path, sum(width * height for width, height in slide.level_sizes))
+        if reason:
+            raise SlideError(reason)
         for downsample in slide.level_downsamples:
             _read_a_little(slide, downsample)
         if request.get("tissue"):

@@ -17,6 +17,7 @@ from storage.datasets.catalogue import latest, open_catalogue
 from storage.layout import Workspace
 from tests.hostile.files import write_bombs, write_good, write_traps, write_unfaithful
 
+pytestmark = pytest.mark.xdist_group("hostile_folder")
 ROOT = Path(__file__).absolute().parents[2]
 MOST_BYTES = 2 * 10**9
 MOST_S = 240
