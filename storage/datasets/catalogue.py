@@ -14,7 +14,7 @@ from models.annotations import Role
 from models.errors import EmptyDatasetError, ImageError, NotFoundError, WrongUseError
 from storage.datasets.easy import Looked, place_looked_at
 from storage.datasets.fingerprints import Fingerprints
-from storage.datasets.grouping import Split, grouping_for
+from storage.datasets.grouping import Split, grouping_for, named_like_tiles
 from storage.datasets.hide import hidden
 from storage.datasets.likeness import require_apart, same_pixels, told_apart
 from storage.datasets.protocol import RefusedItem, SourceItem
@@ -63,7 +63,9 @@ class IngestSummary:
     folds: tuple[int, ...]
     """Groups in each hard fold."""
     alike: tuple[Pair, ...]
-    """Items of one group that show the same pixels; easy folds may part them."""
+    """Items of one group that show the same pixels; easy folds keep them together."""
+    like_tiles: Mapping[str, tuple[str, ...]]
+    """Items of different groups that may be tiles of one slide, by the beginning of their names."""
 
 
 def register(  # noqa: PLR0913  # keyword-only, one per option of the command
@@ -156,6 +158,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         group_by=split.group_by,
         folds=split.sizes(accepted),
         alike=alike,
+        like_tiles=named_like_tiles(accepted, split),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,3 +89,29 @@ def _ties(item: SourceItem, group_by: Sequence[str]) -> tuple[str, ...]:
     attributes = {**item.attributes, "slide": slide_of(item)}
     shared = [f"{key}={attributes[key]}" for key in TIES if key in attributes]
     return ("=".join(group_of(item, group_by)), *shared)
+
+
+_TILE = re.compile(r"(?P<slide>.+?)[@_-]x?\d+[,_-]y?\d+", re.ASCII | re.IGNORECASE)
+
+
+def named_like_tiles(items: Sequence[SourceItem], split: Split) -> dict[str, tuple[str, ...]]:
+    """Return items of different groups whose names end in two numbers after the same beginning.
+
+    They may be tiles of one slide, which may overlap; only a person can tell. Items that say of
+    which slide they are do not count.
+
+    Returns
+    -------
+    dict
+        The names by their beginning.
+    """
+    found: dict[str, list[SourceItem]] = defaultdict(list)
+    for item in items:
+        match = _TILE.fullmatch(item.name)
+        if match and slide_of(item) == item.name:
+            found[match["slide"]].append(item)
+    return {
+        slide: tuple(sorted(item.name for item in tiles))
+        for slide, tiles in sorted(found.items())
+        if len({split.bundle(item).name for item in tiles}) > 1
+    }

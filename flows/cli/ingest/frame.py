@@ -13,7 +13,7 @@ from flows.cli.output import progress, report_error, say, table, write_json
 from models.errors import EmptyDatasetError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flows.cli.output import Advance
     from storage.datasets.catalogue import IngestSummary
@@ -175,6 +175,7 @@ def _answer(summary: IngestSummary, heard: _Heard, chosen: Choice) -> dict[str, 
         "group_by": list(summary.group_by),
         "groups_per_fold": list(summary.folds),
         "alike": [list(pair.names) for pair in summary.alike],
+        "like_tiles": {name: list(tiles) for name, tiles in summary.like_tiles.items()},
         "hide": chosen.hide,
         "seed": chosen.seed,
         "next": _next(summary, chosen),
@@ -198,6 +199,8 @@ def _tell(summary: IngestSummary, heard: _Heard, chosen: Choice) -> None:
     _tell_refused(summary.refused)
     if summary.alike:
         _tell_alike(summary.alike)
+    if summary.like_tiles:
+        _tell_like_tiles(summary.like_tiles)
     if 0 in summary.folds:
         say("Hard folds need at least three groups; with fewer, run with --set splits=[easy].")
     say(f"Next: {_next(summary, chosen)}")
@@ -221,6 +224,17 @@ def _tell_alike(pairs: Sequence[Pair]) -> None:
         say(f"  {pair}")
     if len(pairs) > REFUSED_SHOWN:
         say(f"  ... {len(pairs) - REFUSED_SHOWN} more, all in --json")
+
+
+def _tell_like_tiles(tiles_of: Mapping[str, Sequence[str]]) -> None:
+    name, tiles = max(tiles_of.items(), key=lambda one: len(one[1]))
+    n_tiles = sum(map(len, tiles_of.values()))
+    slides = "one slide" if len(tiles_of) == 1 else f"{len(tiles_of)} slides"
+    say(
+        f"{n_tiles} images are named like tiles of {slides} and lie in groups of their own, such "
+        f"as {tiles[0]} and {tiles[1]}. If they are, tell their slide ({name}) in the annotation "
+        f"file: tiles of one slide in training and in test make results too good."
+    )
 
 
 def _tell_refused(refused: Sequence[RefusedItem]) -> None:

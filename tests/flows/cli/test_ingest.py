@@ -133,6 +133,18 @@ def test_the_same_pixels_in_one_group_are_told(run, folder):
     assert "a and c show the same pixels" in out
 
 
+def test_images_named_like_tiles_are_told(run, folder):
+    text = (folder / "annotations.json").read_text()
+    for name, tile in (("a", "S_0_0"), ("c", "S_0_512")):
+        (folder / f"{name}.png").rename(folder / f"{tile}.png")
+        text = text.replace(f'"{name}.png"', f'"{tile}.png"')
+    (folder / "annotations.json").write_text(text)
+    code, out, _ = run("coco", folder, "--name", "mine")
+    assert code == 0
+    assert "2 images are named like tiles of one slide and lie" in out
+    assert "S_0_0 and S_0_512" in out
+
+
 def test_slides_are_added_to_a_dataset(run, folder, tmp_path, at):
     normal = tmp_path / "normal"
     normal.mkdir()

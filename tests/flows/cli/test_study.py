@@ -90,8 +90,8 @@ def test_wrong_use_is_said(words, message, tmp_path, capsys):
 def test_a_study_that_was_killed_goes_on_and_ends_once(tmp_path, signetflow):
     words = (
         "study", "table1", "--size", "tiny", "--workspace", tmp_path / "work", "--json",
-        "--set", "arms=[supervised,self]", "--set", "training.epochs=2",
-        "--set", "training.steps_per_epoch=3", "--set", "self_training.rounds=1",
+        "--set", "arms=[supervised]", "--set", "training.epochs=2",
+        "--set", "training.steps_per_epoch=3",
     )  # fmt: skip
     with (tmp_path / "log").open("w+") as log:
         process = subprocess.Popen(
@@ -112,4 +112,4 @@ def test_a_study_that_was_killed_goes_on_and_ends_once(tmp_path, signetflow):
     assert one["made_up"] is True
     assert {(row["mode"], row["n_trials"]) for row in one["rows"]} == {("easy", 3), ("hard", 3)}
     at = Workspace(tmp_path / "work")
-    assert len(list((at.root / Kind.CHECKPOINT).glob("[0-9a-f]*"))) == 6 * 2 * 2
+    assert len(list((at.root / Kind.CHECKPOINT).glob("[0-9a-f]*"))) == 6 * 2

@@ -550,3 +550,14 @@ def test_an_item_that_ties_two_folds_is_named_with_what_it_is_of(at, images):
     both = item(images, "both", slide="i0", patient="p1")
     with pytest.raises(DataLeakError, match="item both is of slide=i0 and of patient=p1"):
         register(at, [both], name="mine", add=True)
+
+
+def test_images_named_like_tiles_of_one_slide_are_noticed_unless_they_say_their_slide(at, images):
+    tiles = ["S1_0_0", "S1_0_512", "S1_x512_y0", "T-1@0,64", "T-1@64,64", "alone_1_2", "img_7"]
+    summary = register(at, [item(images, name) for name in tiles], name="mine")
+    assert summary.like_tiles == {
+        "S1": ("S1_0_0", "S1_0_512", "S1_x512_y0"),
+        "T-1": ("T-1@0,64", "T-1@64,64"),
+    }
+    said = [item(images, name, slide="S1") for name in tiles[:3]]
+    assert register(at, said, name="said").like_tiles == {}
