@@ -134,6 +134,15 @@ def _next(found: Descent, ids: NDArray[np.uint32], parents: Ragged, *, first_new
     return Descent(unique[0], unique[1])
 
 
+def regions_behind(at: Workspace, version: LabelVersion) -> Ref | None:
+    """Return the regions that a version labels; None if no version it grew from names them."""
+    for info in ancestry(at, version.info.ref, complete=False):
+        digest = info.parameters.get("regions")
+        if isinstance(digest, str) and at.path(Ref(Kind.REGIONS, digest)).is_dir():
+            return Ref(Kind.REGIONS, digest)
+    return None
+
+
 def unique_pairs(pairs: NDArray[np.integer]) -> NDArray[np.intp]:
     """Return the pairs (2, k) of numbers from 0 to 2**31, each once; rows of whole numbers."""
     joined = np.unique(pairs[0].astype(np.int64) << 32 | pairs[1].astype(np.int64))

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-VERBS = ("log", "show", "tag", "export")
+VERBS = ("log", "show", "diff", "tag", "revert", "export", "gc")
 """In the order of `--help`."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.annotations import CellRecords
 from storage.labels.diff.cells import CellChanges, Change, RegionCells, compare_cells, everything
-from storage.labels.diff.pairs import Kinship
+from storage.labels.diff.pairs import How, Kinship
 from storage.labels.diff.pixels import ClassMatrix
 from storage.labels.diff.protected import Protected, compare_protected
 from storage.labels.diff.settings import DiffSettings
@@ -60,6 +60,29 @@ class VersionDiff:
     def only_after(self) -> tuple[str, ...]:
         """Return the regions that only the second version has."""
         return tuple(one for one in self.after.region_ids if one not in self.before.entries)
+
+    def change_to_json(self, row: int) -> dict[str, Any]:
+        """Return one row of the changes as JSON; what it lacks is None."""
+        one = self.changes.take(np.array([row]))
+        kinds = [str(kind.name).lower() for kind in Change if one.of(kind)[0]]
+
+        def known(value: float) -> float | None:
+            return None if np.isnan(value) else float(value)
+
+        return {
+            "region": self.regions[one.regions[0]],
+            "kinds": kinds,
+            "before_id": int(one.before_ids[0]) or None,
+            "after_id": int(one.after_ids[0]) or None,
+            "same_by": How(int(one.hows[0])).name.lower(),
+            "before_box": [known(side) for side in one.before_boxes[0]],
+            "after_box": [known(side) for side in one.after_boxes[0]],
+            "moved_by_px": known(one.shifts[0]),
+            "growth": known(one.growths[0]),
+            "before_score": known(one.before_scores[0]),
+            "after_score": known(one.after_scores[0]),
+            "human": bool(one.human[0]),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the single cells as JSON."""

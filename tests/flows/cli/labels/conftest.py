@@ -25,15 +25,21 @@ def at(tmp_path):
 
 
 @pytest.fixture
-def run(at, capsys):
-    """Return a function that runs a labels command and gives exit code, stdout and stderr."""
+def run_at(capsys):
+    """Return a function that runs a labels command on a workspace: exit code, stdout, stderr."""
 
-    def run(*words):
+    def run_at(at, *words):
         code = main(["labels", *map(str, words), "--workspace", str(at.root)])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
-    return run
+    return run_at
+
+
+@pytest.fixture
+def run(at, run_at):
+    """Return the same for the workspace of the test."""
+    return lambda *words: run_at(at, *words)
 
 
 @pytest.fixture
