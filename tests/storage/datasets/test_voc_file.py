@@ -78,10 +78,10 @@ def test_classes_are_chosen_and_the_others_counted(xml):
 
 
 def test_difficult_and_truncated_objects_are_taken_and_counted(xml):
-    path = xml(document(thing(difficult=1, truncated=0), thing((3, 3, 9, 9), truncated=1)))
+    path = xml(document(thing(difficult=1, truncated=0), *[thing((3, 3, 9, 9), truncated=1)] * 2))
     found = cells(path)
-    assert len(found.annotations) == 2
-    assert found.noticed == {voc_file.DIFFICULT: 1, voc_file.TRUNCATED: 1}
+    assert len(found.annotations) == 3
+    assert found.noticed == {voc_file.DIFFICULT: 1, voc_file.TRUNCATED: 2}
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_box_that_rounding_moved_out_is_cut_and_counted(xml):
 
 
 def test_an_object_without_a_box_is_refused_and_a_parts_box_is_not_its_own(xml):
-    part = "<part><name>nucleus</name><bndbox><xmin>2</xmin></bndbox></part>"
+    part = thing((3, 4, 5, 6), "nucleus").replace("object>", "part>")
     without = f"<object><name>cell</name>{part}</object>"
-    own = thing().replace("</object>", part + "</object>")
+    own = thing().replace("<bndbox>", part + "<bndbox>")
     found = cells(xml(document(without, own)))
     assert [one.name for one in found.refused] == ["a: object 1"]
     assert found.annotations.boxes.tolist() == [[1, 2, 30, 40]]
