@@ -171,7 +171,7 @@ def _parts(value: Mapping[str, Any]) -> tuple[tuple[NDArray[np.float64], ...], b
     if not isinstance(geometry, dict):
         _refuse("it has no geometry")
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
-    if kind not in _AREAS:
+    if not isinstance(kind, str) or kind not in _AREAS:
         _refuse(f"it is a {_text(kind) or 'thing without a type'}, no area")
     polygons = [coordinates] if kind == "Polygon" else coordinates
     if not isinstance(polygons, list) or not polygons or not all(map(_is_rings, polygons)):
@@ -185,7 +185,7 @@ def _may_be_cell(value: Mapping[str, Any], class_name: str) -> bool:
     Nobody marks a cell by a line; points without a class count or measure something.
     """
     geometry = value.get("geometry", value)
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    kind = _text(geometry.get("type")) if isinstance(geometry, dict) else None
     return kind not in _LINES and (kind not in {"Point", "MultiPoint"} or class_name != "")
 
 

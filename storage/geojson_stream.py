@@ -88,7 +88,7 @@ def _features(path: Path) -> Iterator[Mapping[str, Any] | TooLarge]:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (EOFError, zlib.error) as error:
         raise AnnotationError(f"{path}: the compressed file is damaged ({error}).") from error
-    except ijson.JSONError as error:
+    except (ijson.JSONError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise AnnotationError(f"{path}: not JSON ({reason}). Export or copy it again.") from error
     except _TooDeepError as error:

@@ -183,3 +183,11 @@ def test_an_empty_object_is_no_area(read):
 def test_a_geometry_that_stands_alone_is_an_outline(read):
     (one,) = read({"type": "Polygon", "coordinates": [RING]})
     assert np.array_equal(one.parts[0], np.array(RING[:-1], float))
+
+
+def test_an_object_whose_kind_is_no_text_is_no_area(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text('[{"type": "Feature", "geometry": {"type": [1], "coordinates": []}}]')
+    (one,) = read_objects(path, "a")
+    assert isinstance(one, Unusable)
+    assert "no area" in one.reason

@@ -199,3 +199,10 @@ def test_a_large_file_takes_little_memory(tmp_path):
         tracemalloc.stop()
     assert count == 500
     assert peak < 1.5 * 2**20 < path.stat().st_size
+
+
+def test_bytes_that_are_no_text_are_no_json(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_bytes(b'{"type": "Feature", "properties": {"name": "\xed\xa0\x80"}}')
+    with pytest.raises(AnnotationError, match=r"a\.geojson: not JSON"):
+        list(features(path))
