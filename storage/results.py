@@ -8,11 +8,10 @@ it is complete, because nobody may have looked at it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from models.annotations import Role
 from models.errors import AnnotationError, EmptyDatasetError, InputError, NotFoundError
 from models.metrics.matching import ImageCells
+from storage.datasets.json_lists import read_list, read_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAXIMUM_FILE_MB = 200
-"""Larger files are refused: parsed JSON takes about ten times its size in memory."""
-
+PORTION = 20_000
+"""Predictions that are held as JSON together, ten times the size that they have as numbers."""
+ANNOTATION_KEYS = ("id", "image_id", "bbox", "iscrowd", "category_id")
 NUMBERS = {int, float}
 
 
@@ -62,42 +62,35 @@ def read_results(truth: Path, predictions: Path, class_name: str | None = None) 
     NotFoundError
         If the truth has no such class.
     """
-    content = _load(truth)
-    images = _images(truth, content)
+    content = _truth(truth)
+    images = _images(truth, content.get("images"))
     category = None if class_name is None else _category(truth, content, class_name)
-    cells, crowds = _annotations(truth, content, images, category)
-    found = _predictions(predictions, _load(predictions), images, category)
+    cells, crowds = _annotations(truth, content.get("annotations"), images, category)
+    found = _predictions(predictions, images, category)
     joined = tuple(
         _image(truth, entry, cells.of(key), found.of(key)) for key, entry in images.items()
     )
     return Results(joined, _remarks(images, joined, crowds))
 
 
-def _load(path: Path) -> Any:  # noqa: ANN401  # whatever the file holds
-    try:
-        size_mb = path.stat().st_size / 1e6
-        if size_mb > MAXIMUM_FILE_MB:
-            raise InputError(
-                f"{path}: {size_mb:.0f} MB, at most {MAXIMUM_FILE_MB} MB are read. "
-                "Split the images over several files or leave out low scores and masks."
-            )
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a JSON file ({error}). Expected COCO.") from error
+def _truth(path: Path) -> dict[str, list[Any]]:
+    """Return the lists of a COCO file; of each annotation only what is needed, not its outline."""
+    content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+
+    def annotation(row: object) -> None:
+        if isinstance(row, dict):
+            row = {key: row[key] for key in ANNOTATION_KEYS if key in row}
+        content["annotations"].append(row)
+
+    takers = {name: rows.append for name, rows in content.items()} | {"annotations": annotation}
+    names = read_lists(path, takers)
+    return {name: rows for name, rows in content.items() if name in names}
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-def _images(path: Path, content: object) -> dict[int | str, dict[str, Any]]:
+def _images(path: Path, entries: list[Any] | None) -> dict[int | str, dict[str, Any]]:
     """Return the image entries by id."""
     images: dict[int | str, dict[str, Any]] = {}
-    for index, entry in enumerate(_list(path, content, "images")):
+    for index, entry in enumerate(_list(path, entries, "images")):
         key = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"{path}: image {index} has no id, expected a whole number or text.")
@@ -109,15 +102,15 @@ def _images(path: Path, content: object) -> dict[int | str, dict[str, Any]]:
     return images
 
 
-def _list(path: Path, content: object, key: str) -> list[Any]:
-    entries = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(entries, list):
+def _list(path: Path, entries: list[Any] | None, key: str) -> list[Any]:
+    if entries is None:
         raise InputError(f'{path}: no list "{key}". Expected a COCO file with images, annotations.')
     return entries
 
 
-def _category(path: Path, content: object, class_name: str) -> int:
-    entries = [one for one in _list(path, content, "categories") if isinstance(one, dict)]
+def _category(path: Path, content: dict[str, list[Any]], class_name: str) -> int:
+    listed = _list(path, content.get("categories"), "categories")
+    entries = [one for one in listed if isinstance(one, dict)]
     names = {str(one.get("name")): one.get("id") for one in entries}
     category = names.get(class_name)
     if not isinstance(category, int):
@@ -137,15 +130,18 @@ class _Grouped:
 
     def of(self, key: int | str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the boxes and scores of one image."""
-        rows = self.span.get(key, slice(0, 0))
+        rows = self.span[key]
         return self.boxes[rows], self.scores[rows]
 
 
 def _annotations(
-    path: Path, content: object, images: dict[int | str, dict[str, Any]], category: int | None
+    path: Path,
+    entries: list[Any] | None,
+    images: dict[int | str, dict[str, Any]],
+    category: int | None,
 ) -> tuple[_Grouped, int]:
-    rows = _list(path, content, "annotations")
-    _require(path, rows, "annotation", images, scored=False)
+    rows = _list(path, entries, "annotations")
+    _require(path, rows, images, first=None)
     for key, times in Counter(str(row["id"]) for row in rows if "id" in row).items():
         if times > 1:
             raise AnnotationError(
@@ -155,7 +151,7 @@ def _annotations(
     kept = [row for row in single if category is None or row.get("category_id") == category]
     for row in kept:
         _require_inside(path, row, images[row["image_id"]])
-    return _grouped(kept), len(rows) - len(single)
+    return _grouped([_columns(kept, images)], images), len(rows) - len(single)
 
 
 def _require_inside(path: Path, row: dict[str, Any], image: dict[str, Any]) -> None:
@@ -172,29 +168,45 @@ def _require_inside(path: Path, row: dict[str, Any], image: dict[str, Any]) -> N
 
 
 def _predictions(
-    path: Path, content: object, images: dict[int | str, dict[str, Any]], category: int | None
+    path: Path, images: dict[int | str, dict[str, Any]], category: int | None
 ) -> _Grouped:
-    if not isinstance(content, list):
-        raise InputError(
-            f"{path}: expected COCO results, a list of image_id, bbox and score, "
-            f"got {type(content).__name__}."
-        )
-    _require(path, content, "prediction", images, scored=True)
-    if category is None:
-        return _grouped(content)
-    if any("category_id" not in row for row in content):
-        raise InputError(f"{path}: a class is asked for and a prediction has no category_id.")
-    return _grouped([row for row in content if row["category_id"] == category])
+    """Return the predictions of a results file, of which only a portion is held as JSON."""
+    portions: list[_Columns] = []
+    rows: list[Any] = []
+    n_read = 0
+
+    def finish() -> None:
+        nonlocal n_read
+        _require(path, rows, images, first=n_read)
+        if category is not None and any("category_id" not in row for row in rows):
+            raise InputError(f"{path}: a class is asked for and a prediction has no category_id.")
+        kept = (row for row in rows if category is None or row["category_id"] == category)
+        portions.append(_columns(list(kept), images))
+        n_read += len(rows)
+        rows.clear()
+
+    def take(row: object) -> None:
+        rows.append(row)
+        if len(rows) == PORTION:
+            finish()
+
+    read_list(path, take)
+    finish()
+    return _grouped(portions, images)
 
 
 def _require(
-    path: Path, rows: list[Any], noun: str, images: dict[int | str, Any], *, scored: bool
+    path: Path, rows: list[Any], images: dict[int | str, Any], *, first: int | None
 ) -> None:
-    """Raise for the first row that cannot be used; a look at all of them at once comes first."""
-    if _all_usable(rows, images, scored=scored):
+    """Raise for the first row that cannot be used; a look at all of them at once comes first.
+
+    Rows are annotations, or predictions of which as many were read before as ``first`` says.
+    """
+    if _all_usable(rows, images, scored=first is not None):
         return
-    for index, row in enumerate(rows):
-        problem = _problem(row, images, scored=scored)
+    noun = "annotation" if first is None else "prediction"
+    for index, row in enumerate(rows, start=first or 0):
+        problem = _problem(row, images, scored=first is not None)
         if problem:
             raise AnnotationError(f"{path}: {noun} {index} {problem}")
 
@@ -251,15 +263,33 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _grouped(rows: list[dict[str, Any]]) -> _Grouped:
-    index: dict[int | str, int] = {}
-    place = np.array([index.setdefault(row["image_id"], len(index)) for row in rows], np.int64)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Rows as arrays."""
+
+    place: NDArray[np.int64]
+    """(n,) place of each row's image among all images."""
+    boxes: NDArray[np.float64]
+    """(n, 4) ``x, y, width, height``."""
+    scores: NDArray[np.float64]
+
+
+def _columns(rows: list[dict[str, Any]], images: dict[int | str, Any]) -> _Columns:
+    places = {key: place for place, key in enumerate(images)}
+    return _Columns(
+        np.array([places[row["image_id"]] for row in rows], np.int64),
+        np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4),
+        np.array([row.get("score", 0.0) for row in rows], np.float64),
+    )
+
+
+def _grouped(portions: list[_Columns], images: dict[int | str, Any]) -> _Grouped:
+    place = np.concatenate([one.place for one in portions])
     order = np.argsort(place, kind="stable")
-    boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)[order]
-    scores = np.array([row.get("score", 0.0) for row in rows], np.float64)[order]
-    ends = np.cumsum(np.bincount(place, minlength=len(index)))
-    starts = np.concatenate([np.zeros(1, np.int64), ends])
-    span = {key: slice(int(starts[i]), int(starts[i + 1])) for key, i in index.items()}
+    boxes = np.concatenate([one.boxes for one in portions])[order]
+    scores = np.concatenate([one.scores for one in portions])[order]
+    ends = np.cumsum(np.bincount(place, minlength=len(images))).tolist()
+    span = {key: slice(*ends_of) for key, ends_of in zip(images, pairwise([0, *ends]), strict=True)}
     boxes[:, 2:] += boxes[:, :2]
     return _Grouped(boxes, scores, span)
 

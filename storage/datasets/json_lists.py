@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 from models.errors import AnnotationError
 
@@ -27,6 +27,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"[-+.0-9eE]*")
 _decode = json.JSONDecoder().raw_decode
 
+Result = TypeVar("Result")
 Key = int | str
 """COCO ids are numbers; some exporters write text."""
 
@@ -74,6 +75,30 @@ def read_lists(path: Path, lists: Mapping[str, Callable[[Any], None]]) -> set[st
     AnnotationError
         If the file is too large, not JSON, no object, or one of the names is no list.
     """
+    return _read(path, lambda text: _Object(path, text).read(lists))
+
+
+def read_list(path: Path, take: Callable[[Any], None]) -> None:
+    """Hand over the elements of the list that a file holds.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is too large, not JSON, or no list.
+    """
+
+    def read(text: _Text) -> None:
+        if text.peek() != "[":
+            kind = "object" if text.peek() == "{" else kind_of(text.value())
+            raise AnnotationError(f"{path}: holds a JSON {kind}, expected a list.")
+        for _ in text.entries("[", "]"):
+            take(text.value())
+        text.require_end()
+
+    _read(path, read)
+
+
+def _read(path: Path, read: Callable[[_Text], Result]) -> Result:
     try:
         size_mb = path.stat().st_size / 2**20
         if size_mb > MAXIMUM_JSON_MB:
@@ -84,7 +109,7 @@ def read_lists(path: Path, lists: Mapping[str, Callable[[Any], None]]) -> set[st
         with path.open("rb") as stream:
             encoding = json.detect_encoding(stream.read(4))
         with path.open(encoding=encoding, newline="") as text:
-            return _Object(path, _Text(text.read)).read(lists)
+            return read(_Text(text.read))
     except OSError as error:
         raise AnnotationError(f"{path}: cannot be read ({error.strerror}).") from error
     except RecursionError as error:
@@ -132,11 +157,30 @@ class _Text:
                 if not self._more():
                     self.fail(error.msg, error.pos)
                 continue
+            if isinstance(value, dict | list | str):
+                self._at = end
+                return value
             # A number may go on in what has not been read: 1 of 1.5, too, while 1. is all there is.
             going_on = _NUMBER.match(self._text, end)
             if (going_on and going_on.end() < len(self._text)) or not self._more():
                 self._at = end
                 return value
+
+    def entries(self, start: str, end: str) -> Iterator[None]:
+        """Yield before each entry within brackets, which the caller takes."""
+        self.take(start)
+        if self.peek() == end:
+            self.take(end)
+            return
+        while True:
+            yield
+            if self.take(f",{end}") == end:
+                return
+
+    def require_end(self) -> None:
+        """Raise if anything is left."""
+        if self.peek():
+            self.fail("more than one value")
 
     def fail(self, reason: str, at: int | None = None) -> NoReturn:
         """Raise an error that names the place."""
@@ -168,11 +212,11 @@ class _Object:
     def read(self, lists: Mapping[str, Callable[[Any], None]]) -> set[str]:
         """Hand over the elements of lists, and return the names of all values."""
         self._require_object()
-        for _ in self._entries("{", "}"):
+        for _ in self._text.entries("{", "}"):
             name = self._name()
             if self._text.peek() == "[":
                 take = lists.get(name, _leave)
-                for _ in self._entries("[", "]"):
+                for _ in self._text.entries("[", "]"):
                     take(self._text.value())
             else:
                 value = self._text.value()
@@ -181,8 +225,7 @@ class _Object:
                         f"{self._path}: {name!r} is a JSON {kind_of(value)}, expected a list (an "
                         f"empty one if there are none). Check the export."
                     )
-        if self._text.peek():
-            self._text.fail("more than one value")
+        self._text.require_end()
         return self._names
 
     def _require_object(self) -> None:
@@ -194,17 +237,6 @@ class _Object:
             f"{self._path}: holds a JSON {kind}, expected an object with images, annotations and "
             f"categories. COCO results files have no images; give the truth file."
         )
-
-    def _entries(self, start: str, end: str) -> Iterator[None]:
-        """Yield before each entry within brackets, which the caller takes."""
-        self._text.take(start)
-        if self._text.peek() == end:
-            self._text.take(end)
-            return
-        while True:
-            yield
-            if self._text.take(f",{end}") == end:
-                return
 
     def _name(self) -> str:
         if self._text.peek() != '"':

@@ -7,6 +7,7 @@ import pytest
 from flows.cli import main
 from models.errors import AnnotationError, InputError
 from storage import results
+from storage.datasets import json_lists
 from storage.results import read_results
 
 KEYS = [
@@ -157,7 +158,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
         (truth_file(), [found(), found(score="high")], "prediction 1 has score 'high'"),
         (truth_file(), [found(score=None)], "has score None"),
         (truth_file(), [found(score=True)], "has score True"),
-        (truth_file(), '[{"image_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', "NaN"),
+        (truth_file(), '[{"image_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', "has score nan"),
         (truth_file(), '[{"image_id": 1, "bbox": [0, 0, 1, 1], "score": 1e999}]', "has score inf"),
         (truth_file(), [found(score=10**400)], "has score 1000"),
         (truth_file(), [{"image_id": 1, "bbox": [0, 0, 1, 1]}], "has score None"),
@@ -167,15 +168,15 @@ DEEP = "[" * 100_000 + "]" * 100_000
         (truth_file(), [found(bbox=None)], "expected four numbers"),
         (truth_file(), [found(image_id=[1])], "image_id [1]"),
         (truth_file(), [7], "prediction 0 is int"),
-        (truth_file(), {"annotations": []}, "a list of image_id"),
-        (truth_file(), "{", "not a JSON file"),
-        (truth_file(), DEEP, "not a JSON file"),
-        ([], FOUND, 'no list "images"'),
+        (truth_file(), {"annotations": []}, "expected a list"),
+        (truth_file(), "[{", "not JSON"),
+        (truth_file(), DEEP, "nested too deeply"),
+        ([], FOUND, "expected an object with images"),
         (truth_file(images=[]), FOUND, "no images"),
         (truth_file(images=[{"file_name": "a"}]), FOUND, "image 0 has no id"),
         (truth_file(images=truth_file()["images"][:1] * 2), FOUND, "occurs twice"),
         (truth_file(annotations=truth_file()["annotations"] * 2), FOUND, "id '1' occurs 2 times"),
-        (truth_file(annotations=None), FOUND, 'no list "annotations"'),
+        (truth_file(annotations=None), FOUND, "'annotations' is a JSON null"),
         (truth_file(annotations=[]), [], "recall is undefined"),
         (with_box([10, 10, 0, 20]), FOUND, "annotation 0 has bbox"),
         (with_box([10, 10, -5, 20]), FOUND, "both must be above 0"),
@@ -199,10 +200,10 @@ def test_input_that_cannot_be_used_is_refused_with_its_reason(run, truth, predic
 
 
 def test_a_file_that_is_too_large_is_refused_unread(run, monkeypatch):
-    monkeypatch.setattr(results, "MAXIMUM_FILE_MB", 1e-5)
+    monkeypatch.setattr(json_lists, "MAXIMUM_JSON_MB", 1e-5)
     code, captured = run(truth_file(), FOUND)
     assert code == 3
-    assert "MB are read" in captured.err
+    assert "of JSON, at most" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -255,3 +256,39 @@ def test_evaluate_imports_nothing_heavy(tmp_path):
     )
     files = ["--truth", str(truth), "--predictions", str(predictions)]
     subprocess.run([sys.executable, "-c", code, "evaluate", *files], check=True)
+
+
+@pytest.mark.parametrize("portion", [1, 2, 3, 100])
+def test_predictions_are_read_in_portions_with_the_same_result(tmp_path, monkeypatch, portion):
+    truth, predictions = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(json.dumps(truth_file()))
+    rows = [found(image_id=1 + k % 2, bbox=[k, 1, 5, 5], score=k / 9) for k in range(6)]
+    predictions.write_text(json.dumps(rows))
+    monkeypatch.setattr(results, "PORTION", portion)
+    one, other = read_results(truth, predictions, "cell").images
+    assert one.predicted[:, 0].tolist() == [0, 2, 4]
+    assert other.predicted.tolist() == [[k, 1, k + 5, 6] for k in (1, 3, 5)]
+    assert other.scores.tolist() == [k / 9 for k in (1, 3, 5)]
+    predictions.write_text(json.dumps([*rows, found(score="high")]))
+    with pytest.raises(AnnotationError, match="prediction 6 has score 'high'"):
+        read_results(truth, predictions)
+
+
+@pytest.mark.slow
+def test_the_outlines_of_a_truth_file_take_no_memory(tmp_path):
+    # 130 MB of outlines; parsed, they would take five times as much.
+    truth, predictions = tmp_path / "truth.json", tmp_path / "found.json"
+    outline = [[k * 0.25 for k in range(2000)]]
+    rows = [
+        {"id": k, "image_id": 1, "bbox": [10, 10, 20, 20], "segmentation": outline}
+        for k in range(10_000)
+    ]
+    truth.write_text(json.dumps(truth_file(annotations=rows)))
+    predictions.write_text("[]")
+    code = (
+        "import resource, sys; from pathlib import Path; from storage.results import read_results\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak(); read_results(*map(Path, sys.argv[1:]))\n"
+        "assert peak() - before < 60_000, peak() - before"
+    )
+    subprocess.run([sys.executable, "-c", code, str(truth), str(predictions)], check=True)

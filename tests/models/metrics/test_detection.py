@@ -162,3 +162,69 @@ def test_metrics_import_no_torch():
     code = "import sys, models.metrics.detection; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def found_by_hand(image):
+    """Return which detections of an image find a cell, greedily by falling score."""
+    free, hits = set(range(len(image.truth))), set()
+    for row in np.argsort(-image.scores, kind="stable").tolist():
+        near = [(iou_of(image.predicted[row], image.truth[cell]), -cell) for cell in free]
+        overlap, cell = max(near, default=(0.0, 0))
+        if overlap >= 0.3:
+            free.remove(-cell)
+            hits.add(row)
+    return hits
+
+
+def covered_by_hand(image):
+    """Return how many cells of an image lie under detections to three tenths, by their pixels."""
+    seen = np.zeros((120, 120), bool)
+    for x0, y0, x1, y1 in image.predicted.astype(int) + 10:
+        seen[y0:y1, x0:x1] = True
+    return sum(seen[y0:y1, x0:x1].mean() >= 0.3 for x0, y0, x1, y1 in image.truth.astype(int) + 10)
+
+
+def recall_by_hand(hits, false, allowed, n_truth):
+    """Return recall at the lowest score with no more false positives than allowed."""
+    recall = 0.0
+    for threshold in sorted({*hits, *false}, reverse=True):
+        if sum(score >= threshold for score in false) > allowed:
+            break
+        recall = sum(score >= threshold for score in hits) / n_truth
+    return recall
+
+
+def by_hand(images, points):
+    """Return recall, collective recall, false positives and FROC by plain loops and pixels."""
+    hits: list[float] = []
+    false: list[float] = []
+    for one in images:
+        found = found_by_hand(one)
+        hits.extend(one.scores[row] for row in found)
+        if one.role is Role.NEGATIVE:
+            false.extend(one.scores[row] for row in range(len(one.scores)))
+    n_truth = sum(len(one.truth) for one in images)
+    n_negative = sum(one.role is Role.NEGATIVE for one in images)
+    recalls = [recall_by_hand(hits, false, point * n_negative, n_truth) for point in points]
+    n_covered = sum(covered_by_hand(one) for one in images)
+    return (
+        len(hits) / n_truth, n_covered / n_truth, len(false) / n_negative,
+        sum(recalls) / len(recalls),
+    )  # fmt: skip
+
+
+def iou_of(a, b):
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0) * max(height, 0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_all_figures_equal_those_counted_by_hand(draw_scene, seed):
+    images = draw_scene(seed)
+    points = EvaluationSettings(bootstrap=0, fps_points=(0.5, 1, 2, 4, 8))
+    result = evaluate(images, points)
+    figures = result.instance_recall, result.collective_recall, result.fps, result.froc
+    assert figures == pytest.approx(by_hand(images, points.fps_points))
+    assert result.collective_recall >= result.instance_recall

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models.errors import AnnotationError
 from storage.datasets import json_lists
-from storage.datasets.json_lists import read_lists
+from storage.datasets.json_lists import read_list, read_lists
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
 def test_the_elements_of_a_list_are_handed_over(tmp_path):
     path = tmp_path / "list.json"
     path.write_text(' [1, {"a": [2]}, "b"] ')
-    elements = []
+    elements: list[object] = []
     read_list(path, elements.append)
     assert elements == [1, {"a": [2]}, "b"]
 
