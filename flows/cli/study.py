@@ -114,13 +114,14 @@ def _made(
     from flows.planning import plan_of
     from flows.studies.comparing import compared
     from storage.layout import Kind, Ref
-    from tasks.stage import is_pending
+    from tasks.stage import StageCall, is_pending
 
     at.require_writable()
     plan = plan_of(config, at)
     known = compared(chosen.name, config, at, left_out, planning=True)
     if not is_pending(known):
         return known, True
+    plan.calls.append(StageCall("compare", chosen.name, "", done=False, seconds=float("nan")))
 
     def made() -> str:
         from flows.study import study as flow

@@ -49,7 +49,10 @@ def test_a_study_prints_its_table_and_what_to_mind_and_is_not_done_twice(run, ow
     assert {(row["mode"], row["arm"], row["model"]) for row in content["rows"]} == {
         ("hard", "supervised", "a")
     }
-    assert "table1: lay beside the paper: completed" in err
+    last = err.splitlines()[-1]
+    assert "table1: lay beside the paper: completed" in last
+    done, planned = last.split()[2].split("/")
+    assert done == planned
     code, out, err = run()
     assert (code, err) == (0, "")
     assert out.startswith("Nothing new")
