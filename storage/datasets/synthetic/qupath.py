@@ -59,21 +59,21 @@ def _uuid(name: str) -> str:
 
 
 def _cell(one: str, box: NDArray[np.float64]) -> dict[str, Any]:
-    return _feature(one, "detection", CELL, np.round(outline_of(box), 2).tolist())
+    return _feature(one, CELL, np.round(outline_of(box), 2).tolist())
 
 
 def _rectangle(one: str, window: Window) -> dict[str, Any]:
     x0, y0, x1, y1 = window.x0, window.y0, window.x1, window.y1
-    return _feature(one, "annotation", WINDOW, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    return _feature(one, WINDOW, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
 
 
-def _feature(one: str, kind: str, name: str, ring: list[list[float]]) -> dict[str, Any]:
+def _feature(one: str, name: str, ring: list[list[float]]) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": one,
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
         "properties": {
-            "objectType": kind,
+            "objectType": "annotation",
             "classification": {"name": name, "color": _COLOURS[name]},
         },
     }

@@ -133,7 +133,7 @@ def test_geojson_is_what_qupath_expects(tmp_path):
     (feature,) = collection["features"]
     assert collection["type"] == "FeatureCollection"
     assert feature["id"] == "one"
-    assert feature["properties"]["objectType"] == "detection"
+    assert feature["properties"]["objectType"] == "annotation"
     assert feature["properties"]["classification"]["name"] == CELL == "Signet ring cell"
     ring = feature["geometry"]["coordinates"][0]
     assert ring[0] == ring[-1]
