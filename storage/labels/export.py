@@ -53,7 +53,7 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class ExportedCell:
     """One cell as both formats describe it."""
 
     region_id: str
@@ -119,7 +119,7 @@ def _features(
         yield ground.region(version, region_id)
     taken: set[str] = set()
     for region_id in region_ids:
-        for cell in _cells(version, region_id):
+        for cell in cells_in(version, region_id):
             yield _feature(version, cell, taken)
 
 
@@ -154,7 +154,7 @@ def export_coco(
     def annotations() -> Iterator[dict[str, Any]]:
         number = 0
         for done, (image, region_id) in enumerate(regions, start=1):
-            for number, cell in enumerate(_cells(version, region_id), start=number + 1):  # noqa: B020
+            for number, cell in enumerate(cells_in(version, region_id), start=number + 1):  # noqa: B020
                 yield _annotation(number, image, cell)
             if progress:
                 progress(done, len(regions))
@@ -170,11 +170,12 @@ def _slides(version: LabelVersion) -> dict[str, list[str]]:
     return slides
 
 
-def _cells(version: LabelVersion, region_id: str) -> Iterator[_Cell]:
+def cells_in(version: LabelVersion, region_id: str) -> Iterator[ExportedCell]:
+    """Yield the cells of one region as files show them."""
     records = version.records(region_id)
     for row, box in enumerate(records.boxes.tolist()):
         score, origin = float(records.scores[row]), Origin(int(records.origins[row]))
-        yield _Cell(
+        yield ExportedCell(
             region_id=region_id,
             cell_id=int(records.cell_ids[row]),
             box=box,
@@ -194,7 +195,7 @@ def _outline(records: CellRecords, row: int) -> Outline:
     return drawable(records.polygons[row], records.boxes[row], of_pixels=of_pixels)
 
 
-def _feature(version: LabelVersion, cell: _Cell, taken: set[str]) -> dict[str, Any]:
+def _feature(version: LabelVersion, cell: ExportedCell, taken: set[str]) -> dict[str, Any]:
     measurements: dict[str, float] = {"round": cell.round, "votes": cell.votes}
     if cell.score is not None:
         measurements["score"] = cell.score
@@ -216,7 +217,7 @@ def _feature(version: LabelVersion, cell: _Cell, taken: set[str]) -> dict[str, A
     return feature(_id(version, cell, taken), cell.outline, properties)
 
 
-def _id(version: LabelVersion, cell: _Cell, taken: set[str]) -> str:
+def _id(version: LabelVersion, cell: ExportedCell, taken: set[str]) -> str:
     """Return the id of a cell in its file, each once."""
     person = cell.origin == Origin.HUMAN
     # Regions that overlap hold a cell twice; QuPath asks what to do about an id that comes twice.
@@ -238,7 +239,7 @@ def _image(version: LabelVersion, number: int, slide: str, region_ids: list[str]
     }
 
 
-def _annotation(number: int, image: int, cell: _Cell) -> dict[str, Any]:
+def _annotation(number: int, image: int, cell: ExportedCell) -> dict[str, Any]:
     x0, y0, x1, y1 = cell.box
     return {
         "id": number,

@@ -6,10 +6,11 @@ Each verb, or group of verbs, is a module of this folder that adds itself with `
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 import typer
 
-VERBS = ("log", "show", "diff", "tag", "revert", "export", "gc")
+VERBS = ("log", "show", "diff", "tag", "import", "revert", "export", "gc")
 """In the order of `--help`."""
 
 
@@ -23,5 +24,6 @@ def register(app: typer.Typer) -> None:
         "from the one before, in a chain of its own; a person's cells are in all of them.",
     )
     for name in VERBS:
-        import_module(f"flows.cli.labels.{name}").register(verbs)
+        # A module cannot be called import.
+        import_module(f"flows.cli.labels.{name}{'_' * iskeyword(name)}").register(verbs)
     app.add_typer(verbs, name="labels")
