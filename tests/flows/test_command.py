@@ -1,3 +1,4 @@
+import json
 import shlex
 
 import pytest
@@ -42,6 +43,17 @@ def test_the_nearest_preset_is_named_whatever_the_run_is_called():
 def test_a_configuration_that_is_near_no_preset_has_no_command():
     assert shortest_command(small_config()) == ""
     assert MOST_CHANGES < 20
+
+
+def test_a_change_that_cannot_be_said_gives_no_command(tmp_path, monkeypatch):
+    # A dot in a name is read as a step into a group: --set cannot reach behind it.
+    preset = small_config(networks={"a.b": {"family": "tiny_dla"}}, arms=["supervised"])
+    (tmp_path / "dotted.yaml").write_text(json.dumps(preset.model_dump(mode="json")))
+    monkeypatch.setattr("flows.command.PRESETS", tmp_path)
+    monkeypatch.setattr("flows.config.PRESETS", tmp_path)
+    assert shortest_command(preset) == "signetflow run dotted"
+    other = {"a.b": preset.networks["a.b"].model_copy(update={"family": "tiny_resnet"})}
+    assert shortest_command(preset.model_copy(update={"networks": other})) == ""
 
 
 def test_every_shipped_preset_is_its_own_command():

@@ -22,15 +22,15 @@ def told(row, name="recall"):
 def test_folds_and_seeds_are_weighed_by_what_they_hold():
     rows = [
         figures("colon", 0.5, 10, 4.0),
-        figures("colon", 1.0, 30, 1.0, fold=1, n_images=6),
+        figures("colon", 1.0, 30, 1.0, fold=1, n_images=10),
         figures("colon", 0.0, 10, None, seed=1),
-        figures("colon", 0.0, 30, None, fold=1, seed=1, n_images=6),
+        figures("colon", 0.0, 30, None, fold=1, seed=1, n_images=10),
     ]
     (table,) = breakdowns(rows)
     (row,) = table.rows
-    assert (row.n_truth, row.n_images) == (40, 8)  # the same cells for each seed
+    assert (row.n_truth, row.n_images) == (40, 12)  # the same cells for each seed
     assert told(row) == pytest.approx([35 / 80])
-    assert told(row, "fps") == pytest.approx([(4 * 2 + 1 * 6) / 8])
+    assert told(row, "fps") == pytest.approx([(4 * 2 + 1 * 10) / 12])
 
 
 def test_each_arm_has_a_column_and_a_dash_where_it_was_not_run():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from storage.checkpoints import load_card
+from storage.checkpoints import load_card, save_card
 from tasks.curves import (
     froc_plots,
     named,
@@ -10,6 +10,7 @@ from tasks.curves import (
     training_plots,
     validation_of,
 )
+from tasks.evidence import Round
 from tasks.trial import Trial
 
 
@@ -69,10 +70,8 @@ def test_rounds_are_drawn_for_what_relabels(at, arms):
     assert {plot.band for plot in cells} == {None}
 
 
-def test_the_validation_of_a_round_is_of_the_epoch_that_it_kept(at, arms):
-    for arm in arms:
-        for one in arm.rounds:
-            card = load_card(at, one.checkpoint)
-            epoch = card["best_epoch"] or len(card["history"])
-            scores = {entry["epoch"]: entry.get("validation_froc") for entry in card["history"]}
-            assert validation_of(at, one) == scores[epoch]
+@pytest.mark.parametrize(("best", "expected"), [(2, 0.5), (0, None), (3, None)])
+def test_the_validation_of_a_round_is_of_the_epoch_that_it_kept(ground, best, expected):
+    history = [{"validation_froc": 0.25}, {"validation_froc": 0.5}, {"loss": 1.0}]
+    card = save_card(ground.at, {"best_epoch": best, "history": history})
+    assert validation_of(ground.at, Round(1, card, card, card)) == expected

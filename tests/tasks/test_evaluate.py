@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from models.annotations import Role
+from models.metrics.detection import evaluate as measure
+from models.metrics.matching import ImageCells
 from models.metrics.settings import EvaluationSettings
 from storage.checkpoints import load_card
 from storage.datasets.splits import Part
 from storage.detections import open_detections
 from storage.regions import Regions, open_regions
-from tasks.evaluate import NOT_SAID, _apart, evaluate, images_by_truth
+from tasks.evaluate import NOT_SAID, _apart, _figures, evaluate, images_by_truth
 from tasks.trial import ANNOTATED, Selection, Trial
 
 SETTINGS = EvaluationSettings(bootstrap=50)
@@ -54,11 +56,14 @@ def test_the_curve_is_stored_for_the_page(ground, perfect):
     assert len(curve["fps"]) == len(curve["recall"])
 
 
-def test_the_stored_curve_keeps_only_where_recall_rises(ground, perfect):
-    boxes = [[60, 2, 70, 12], [2, 60, 12, 70], [60, 60, 70, 70]]  # nothing is there
-    result = results_of(ground, perfect(Part.TEST, boxes=boxes, with_masks=False))["complete"]
-    assert result["fps"] == 3.0
-    assert result["curve"] == {"fps": [3.0], "recall": [0.0]}
+def test_the_stored_curve_keeps_only_where_recall_rises():
+    cell, nothing = [0.0, 0, 10, 10], [[50.0 + n, 50, 60 + n, 60] for n in range(3)]
+    found = np.array([*nothing[:2], cell, nothing[2]])
+    scores = np.array([0.9, 0.8, 0.7, 0.6])
+    image = ImageCells("one", "slide", Role.POSITIVE, True, np.array([cell]), found, scores)
+    result = measure([image], SETTINGS)
+    assert len(result.curve.fps) == 4
+    assert _figures(result)["curve"] == {"fps": [1.0, 2.0, 3.0], "recall": [0.0, 1.0, 1.0]}
 
 
 def test_precision_is_drawn_where_every_cell_is_known_and_nowhere_else(ground, perfect):

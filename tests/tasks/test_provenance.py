@@ -36,6 +36,10 @@ def test_the_commit_is_told_with_whether_files_differ_from_it(tmp_path):
 def test_the_commit_of_a_folder_above_is_not_that_of_the_code(tmp_path):
     git(tmp_path, "init", "-q")
     (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "code.py").write_text("a = 1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    assert git_commit(tmp_path) != ""
     assert git_commit(tmp_path / "inside") == ""
 
 

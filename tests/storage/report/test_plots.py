@@ -91,6 +91,13 @@ def test_each_arm_has_a_mark_of_its_own_and_a_control_a_hollow_one():
     assert len(set(marks)) == len(ARMS)
 
 
+def test_the_marks_of_a_control_are_hollow():
+    hollow, full = "fill-opacity: 0; stroke: var(--blue)", "fill: var(--blue); stroke: var(--blue)"
+    method, control = froc_svg(froc("self"), "a"), froc_svg(froc("self_longer"), "a")
+    assert (hollow in method, full in method) == (False, True)
+    assert (hollow in control, full in control) == (True, False)
+
+
 def test_precision_is_drawn_over_recall_with_its_end_in_words():
     line = Curve("self", np.linspace(0, 0.6, 2000), np.linspace(1, 0.4, 2000))
     svg = precision_svg(PrecisionPlot("net", (line,)), "a")
