@@ -14,7 +14,7 @@ from models.losses.cross_entropy_iou import cross_entropy_iou
 from models.networks.registry import build
 from models.networks.segmenter import class_probabilities
 from models.networks.settings import NetworkSettings
-from models.prediction.frozen import freeze
+from models.prediction.frozen import freeze, threads_of
 from models.prediction.settings import WindowSettings
 from models.prediction.windows import predict
 from models.runtime import Runtime
@@ -45,6 +45,7 @@ def drawn(side_px, seed):
     return np.rint(halves).astype(np.uint8), boxes / 2
 
 
+@threads_of(FP32)
 def trained(settings, n_steps):
     """Return a network that finds cells, after a few seconds."""
     network = build(settings, seed=0).train()
@@ -66,9 +67,9 @@ def trained(settings, n_steps):
     return freeze(network.eval(), FP32)
 
 
-@pytest.fixture(scope="module", params=["tiny_resnet", "tiny_dla"])
-def network(request):
-    return trained(NetworkSettings(family=request.param), 150)
+@pytest.fixture(scope="module")
+def network():
+    return trained(NetworkSettings(family="tiny_resnet"), 250)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +103,19 @@ def require_single(found, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("window_px", [256, 512, 1024])
+@pytest.mark.parametrize("window_px", [256, 512])
 def test_the_size_of_the_window_changes_no_cell(network, crowd, in_one_piece, window_px):
     settings = WindowSettings(window_px=window_px, overlap_px=32)
     require_same(cells(predict(network, crowd, settings, FP32)), in_one_piece)
+
+
+@pytest.mark.slow
+def test_the_other_tiny_network_too_finds_the_same_cells_in_small_windows(crowd):
+    network = trained(NetworkSettings(family="tiny_dla"), 250)
+    in_one_piece = cells(predict(network, crowd, ONE_PIECE, FP32))
+    assert len(in_one_piece) > 1000
+    windows = WindowSettings(window_px=256)
+    require_same(cells(predict(network, crowd, windows, FP32)), in_one_piece)
 
 
 @pytest.mark.slow
@@ -115,7 +125,7 @@ def test_the_batch_changes_no_cell(network, crowd, in_one_piece):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shift", [(7, 13), (64, 96), (150, 31)])
+@pytest.mark.parametrize("shift", [(7, 13), (150, 31)])
 def test_the_grid_of_windows_changes_no_cell(network, crowd, in_one_piece, shift):
     # Asked for an area, prediction lays its windows there, wherever the others would lie.
     height, width = (side - 2 * by for side, by in zip(crowd.shape, shift, strict=True))
@@ -133,6 +143,6 @@ def test_the_grid_of_windows_changes_no_cell(network, crowd, in_one_piece, shift
 @pytest.mark.slow
 def test_one_forward_pass_over_the_whole_region_finds_the_same_cells(network, crowd, in_one_piece):
     around = np.pad(crowd.image, ((192, 192), (192, 192), (0, 0)), mode="reflect")
-    with torch.inference_mode():
+    with torch.inference_mode(), threads_of(FP32):
         maps = class_probabilities(network(torch.from_numpy(around)[None]), network.head)[0]
     require_same(cells(maps.numpy()[:, 192:-192, 192:-192]), in_one_piece)
