@@ -56,6 +56,9 @@ class RetrainConfig(Settings):
     """Under which MLflow groups the runs."""
     dataset: str = Field(min_length=1)
     """Name of an ingested dataset."""
+    labels: str | None = Field(default=None, max_length=64)
+    """A label version or tag to begin from, such as one that a person reviewed; by default version
+    0, drawn from what the dataset's annotations say."""
     mode: Literal["cross_validation", "production"] = "cross_validation"
     """`production` trains one model per network with fold 0 of the hard split held back."""
     splits: tuple[Literal["hard", "easy"], ...] = Field(default=("hard",), min_length=1)

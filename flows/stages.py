@@ -10,17 +10,19 @@ from flows.arms import run_arms
 from flows.bench import Bench
 from flows.command import shortest_command
 from flows.promotion import contended
+from models.errors import InputError
 from models.runtime import Runtime, resolve
 from storage.artefacts import canonical_json, digest_of
 from storage.datasets.registered import latest
 from storage.datasets.splits import Part
+from storage.labels.log import resolve as resolve_labels
 from tasks.evaluate import evaluate
 from tasks.evidence import ArmEvidence
 from tasks.ingest import annotate, extract
 from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.predict import predict
 from tasks.report import ReportInputs, report
-from tasks.stage import Run
+from tasks.stage import Run, is_pending
 from tasks.train import Recipe
 from tasks.trial import ANNOTATED, Trial, require_cells
 
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 def open_run(config: RetrainConfig, at: Workspace, *, planning: bool = False) -> Run:
     """Return the run of a configuration: the same for the same configuration and dataset."""
     dataset = latest(at, config.dataset)
-    run_id = digest_of([config.model_dump(mode="json"), str(dataset)])
+    # The name of a label version may move: what it means now is part of the run.
+    begins = str(resolve_labels(at, config.labels)) if config.labels else ""
+    run_id = digest_of([config.model_dump(mode="json"), str(dataset), begins])
     return Run(at, run_id, planning=planning)
 
 
@@ -73,7 +77,7 @@ class Conductor:
         """Go through every stage but the last and return what there is to report."""
         config, run = self.config, self.run
         regions = extract(run, "cut regions", dataset=self.dataset, tiles=config.tiles)
-        annotated = annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
+        annotated = self._first_labels(regions)
         evidence: list[ArmEvidence] = []
         self._require_cells(regions)
         for trial in self.trials():
@@ -81,6 +85,22 @@ class Conductor:
             results = run_arms(bench, partial(self._told, bench))
             evidence += [self._evaluated(bench, result) for result in results]
         return ReportInputs(self.dataset, regions, annotated, tuple(evidence))
+
+    def _first_labels(self, regions: Ref) -> Ref:
+        config, run = self.config, self.run
+        if config.labels is None:
+            return annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
+        from storage.labels.lineage import regions_behind
+        from storage.labels.store import open_version
+
+        chosen = resolve_labels(run.at, config.labels)
+        drawn_on = regions_behind(run.at, open_version(run.at, chosen))
+        if not is_pending(regions) and drawn_on != regions:
+            raise InputError(
+                f"labels {config.labels}: drawn on regions {drawn_on}, the run cuts {regions}. "
+                f"Take labels of this dataset at this scale, or leave labels out."
+            )
+        return chosen
 
     def trials(self) -> list[Trial]:
         """Return every split, fold and seed."""

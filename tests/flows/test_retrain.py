@@ -1,6 +1,7 @@
 """The flow's own part: what it writes down about a run. Real Prefect runs it in tests/flows/cli."""
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def supervised_only(ground):
 def test_unchanged_data_end_as_nothing_new_and_say_which_report(own_ground):
     config = supervised_only(own_ground)
     text = retrain.fn(config, own_ground.at.root)
-    again = retrain.fn(config, own_ground.at.root)
+    again: Any = retrain.fn(config, own_ground.at.root)
     assert (again.type.value, again.name) == ("COMPLETED", NOTHING_NEW)
     assert text in again.message
     assert again.data == text
@@ -83,7 +84,7 @@ def test_unchanged_data_end_as_nothing_new_and_say_which_report(own_ground):
 def test_a_second_retraining_is_skipped_when_it_is_told_to_be(own_ground):
     config = supervised_only(own_ground)
     with retraining(own_ground.at, "join"):
-        ended = retrain.fn(config, own_ground.at.root, "skip")
+        ended: Any = retrain.fn(config, own_ground.at.root, "skip")
     assert (ended.type.value, ended.name) == ("COMPLETED", SKIPPED)
     assert "retrains here already" in ended.message
     assert own_ground.run.ledger.runs() == ()
@@ -93,6 +94,36 @@ def test_a_second_retraining_joins_unless_it_is_told_not_to(own_ground):
     config = supervised_only(own_ground)
     with retraining(own_ground.at, "join"):
         assert retrain.fn(config, own_ground.at.root).startswith("reports/")
+
+
+def test_a_run_begins_from_labels_that_a_person_reviewed(own_ground):
+    from storage.labels.store import LabelDraft, open_version
+    from storage.labels.tags import tag
+
+    config = supervised_only(own_ground)
+    first = open_version(own_ground.at, own_ground.annotated)
+    with LabelDraft(
+        own_ground.at, parent=own_ground.annotated, chain="annotations", round=0, stage="import",
+        parameters={"reviewer": "Dr. Ito"},
+    ) as draft:  # fmt: skip
+        for region_id in first.region_ids:
+            draft.keep(region_id)
+        reviewed = draft.commit()
+    tag(own_ground.at, "reviewed", reviewed)
+    retrain.fn(config.model_copy(update={"labels": "reviewed"}), own_ground.at.root)
+    (run,) = own_ground.run.ledger.runs()
+    labels = {row["label_version"] for row in read_table(own_ground.at, run.result)}
+    assert labels == {reviewed.digest}
+
+
+def test_labels_of_other_regions_are_refused(own_ground):
+    from storage.labels.tags import tag
+
+    config = supervised_only(own_ground)
+    tag(own_ground.at, "first", own_ground.annotated)
+    coarser = config.model_copy(update={"labels": "first", "tiles": TileSettings(downsample=2)})
+    with pytest.raises(InputError, match="drawn on regions"):
+        retrain.fn(coarser, own_ground.at.root)
 
 
 def test_a_report_is_found_under_its_run(own_ground):
