@@ -138,7 +138,7 @@ def _paths(polygons: Polygons, kind: Kind, name: str) -> str:
         return ""
     # A pale line beneath keeps every colour readable on dark nuclei.
     outline = (
-        f'<defs><path id="{name}" d="{data}"/></defs>'
+        f'<defs><path id="{name}" d="{data}" vector-effect="non-scaling-stroke"/></defs>'
         f'<use href="#{name}" class="halo" style="stroke-width:{kind.width + 1.4:g}"/>'
         f'<use href="#{name}" {_style(kind)}/>'
     )
