@@ -6,7 +6,7 @@ from flows import arms
 from flows.arms import STANDS_ON, needed, run_arms
 from flows.bench import Bench
 from flows.config import Arm, parse_config
-from flows.rounds import ArmResult
+from flows.results import ArmResult
 from storage.layout import Kind, Ref, Workspace
 from tasks.stage import Run
 from tasks.trial import Trial

@@ -86,8 +86,8 @@ def test_where_a_cell_ends_does_not_depend_on_what_else_was_looked_at(rest):
     # Scikit-image's weights do: they are scaled by the deviation of the whole array.
     seeds, foreground, data = seeded(256, 25)
     alone = grow_seeds(seeds, foreground, data, 10)
-    around = [np.pad(one, 200) for one in (seeds, foreground)]
-    wider = grow_seeds(*around, np.pad(data, 200, constant_values=rest), 10)
+    around = np.pad(data, 200, constant_values=rest)
+    wider = grow_seeds(np.pad(seeds, 200), np.pad(foreground, 200), around, 10)
     np.testing.assert_array_equal(wider[200:-200, 200:-200], alone)
 
 

@@ -144,7 +144,7 @@ blocks = arrays(np.uint8, (5, 10), elements=st.sampled_from([0, 1, INNER])).map(
 
 def related_by_hand(cells, before):
     """Return ids with parents, counted pixel by pixel."""
-    found = {}
+    found: dict[int, list[int]] = {}
     for cell in set(cells.ravel().tolist()) - {0}:
         here, found[cell] = cells == cell, []
         for other in sorted(set(before[here].tolist()) - {0}):
@@ -159,7 +159,8 @@ def related_by_hand(cells, before):
 @settings(max_examples=60, deadline=None)
 def test_over_many_rounds_ids_name_one_cell_each_and_every_parent_is_recorded(predictions, human):
     before = Previous(human.cells, int(human.cells.max()) + 1)
-    human_ids, known = set(human.cells.ravel().tolist()) - {0}, set()
+    human_ids = set(human.cells.ravel().tolist()) - {0}
+    known: set[int] = set()
     for result in rounds(*predictions, human=human):
         assert lineage(result) == related_by_hand(result.cells, before.cells)
         now, was = set(result.ids.tolist()), set(before.cells.ravel().tolist()) - {0}
