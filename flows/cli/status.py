@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,17 @@ def status(workspace: WorkspaceOption = None, *, as_json: JsonOption = False) ->
     A run that was killed still says running: the command that started it resumes it.
     """
     from flows.cli.running import workspace_at
+    from storage.champion import standing
     from storage.ledger import Ledger
 
     at = workspace_at(workspace)
     ledger = Ledger(at)
+    champion = standing(at, "champion")
     runs = [_facts(ledger, run) for run in ledger.runs()]
     waiting = len(ledger.pending_events())
     if as_json:
-        write_json({"workspace": str(at.root), "runs": runs, "events_waiting": waiting})
+        answer = {"workspace": str(at.root), "runs": runs, "events_waiting": waiting}
+        write_json(answer | {"champion": asdict(champion) if champion else None})
         return
     if not runs:
         say(f"{at.root}: no run yet. Start with: signetflow demo --workspace {at.root}")
@@ -50,12 +54,21 @@ def status(workspace: WorkspaceOption = None, *, as_json: JsonOption = False) ->
         ],
     )  # fmt: skip
     for run in runs:
-        for stage in run["failed"]:
-            say(f"{run['run'][:8]} failed: {stage['label']}: {stage['message']}")
-        if run["state"] != "completed":
-            say(f"{run['run'][:8]} is not finished: run the command that started it again.")
+        _tell(run)
+    if champion:
+        say(f"champion: {champion.checkpoint[:12]} since {champion.at}, by {champion.by}")
     if waiting:
         say(f"{waiting} events wait for the tracking server; the next run delivers them.")
+
+
+def _tell(run: dict[str, Any]) -> None:
+    """Say what a run needs somebody for."""
+    for alarm in run["alarms"]:
+        say(f"{run['run'][:8]} ALARM: {alarm}")
+    for stage in run["failed"]:
+        say(f"{run['run'][:8]} failed: {stage['label']}: {stage['message']}")
+    if run["state"] != "completed":
+        say(f"{run['run'][:8]} is not finished: run the command that started it again.")
 
 
 def _facts(ledger: Ledger, run: RunRecord) -> dict[str, Any]:
@@ -74,5 +87,27 @@ def _facts(ledger: Ledger, run: RunRecord) -> dict[str, Any]:
         "stages": dict(Counter(stage.state for stage in stages)),
         "failed": failed,
         "message": run.message,
+        "alarms": _alarms(ledger, run),
         "report": str(run.result) if run.result else None,
     }
+
+
+def _alarms(ledger: Ledger, run: RunRecord) -> list[str]:
+    """Return the alarms of a run: from its report, or from its cards while it has none."""
+    from models.errors import IntegrityError
+    from storage.checkpoints import load_card
+    from tasks.lineage import alarms_in
+    from tasks.report import read_lineage
+
+    try:
+        if run.result:
+            return list(alarms_in(read_lineage(ledger.at, run.result)))
+        made = ((one.label, ledger.recorded(one.key)) for one in ledger.stages_of(run.run_id))
+        return [
+            f"{label}: {alarm}"
+            for label, record in made
+            if record and record.name == "weigh"
+            for alarm in load_card(ledger.at, record.ref)["alarms"]
+        ]
+    except IntegrityError:
+        return []  # what is damaged is named by the next run and by labels verify

@@ -1,8 +1,10 @@
 import json
 
 from flows.cli import main
+from storage.champion import stand
+from storage.checkpoints import save_card
 from storage.layout import Kind, Ref, Workspace
-from storage.ledger import Event, Ledger, RunStage
+from storage.ledger import Event, Ledger, RunStage, StageRecord
 
 
 def told(capsys, at, *words):
@@ -55,3 +57,23 @@ def test_a_run_that_was_killed_says_how_to_go_on(tmp_path, capsys):
     assert "bbbbbbbb is not finished" in out
     assert "cccccccc is not finished" not in out
     assert out.index("cccccccc") < out.index("bbbbbbbb")  # the latest first
+
+
+def test_an_alarm_of_a_run_that_is_still_going_is_seen(tmp_path, capsys):
+    at = Workspace(tmp_path)
+    ledger = Ledger(at)
+    ledger.start_run("e" * 32, "mine", {}, 0.0)
+    card = save_card(at, {"alarms": ["confirmation bias: more and more"]})
+    ledger.record(StageRecord("k1", "weigh", "a · self_extra round 2", card, 0.0, 1.0), {})
+    ledger.note_stage("e" * 32, RunStage("a · self_extra round 2", "completed", "k1", ""))
+    said = "a · self_extra round 2: confirmation bias: more and more"
+    assert f"eeeeeeee ALARM: {said}" in told(capsys, at)
+    assert json.loads(told(capsys, at, "--json"))["runs"][0]["alarms"] == [said]
+
+
+def test_the_champion_is_named_with_who_made_it_so(tmp_path, capsys):
+    at = Workspace(tmp_path)
+    Ledger(at).start_run("e" * 32, "mine", {}, 0.0)
+    stand(at, "champion", Ref(Kind.CHECKPOINT, "f" * 32), by="ada", reason="better")
+    assert "champion: ffffffffffff since" in told(capsys, at)
+    assert json.loads(told(capsys, at, "--json"))["champion"]["by"] == "ada"
