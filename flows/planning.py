@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from storage.layout import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flows.config import RetrainConfig
     from storage.layout import Ref, Workspace
     from tasks.stage import Run, StageCall
@@ -36,8 +38,33 @@ def plan_of(config: RetrainConfig, at: Workspace) -> Plan:
 
     run = open_run(config, at, planning=True)
     report = Conductor(run, config).report()
-    is_over = not is_pending(report) and _is_written_down(run, report)
+    is_made = not is_pending(report) and all(call.done for call in run.calls)
+    is_over = is_made and _is_written_down(run, report)
     return Plan(run.run_id, run.calls, report if is_over else None)
+
+
+def verified(config: RetrainConfig, at: Workspace, advance: Callable[[int, int], None]) -> Plan:
+    """Return what a run would do once every byte of what it made before was read.
+
+    What is not as it was written is pending then, and for later plans and runs as well.
+
+    Raises
+    ------
+    IntegrityError
+        If the dataset itself was altered: no stage can make it again.
+    """
+    from storage.artefacts import distrust, opened, problems
+    from storage.datasets.registered import latest
+
+    refs = {call.ref for call in plan_of(config, at).calls if call.ref is not None}
+    dataset = latest(at, config.dataset)
+    every = sorted({*refs, dataset})
+    for done, ref in enumerate(every):
+        advance(done, len(every))
+        if problems(at, ref, thorough=True):
+            distrust(at, ref)
+    opened(at, dataset)
+    return plan_of(config, at)
 
 
 def _is_written_down(run: Run, report: Ref) -> bool:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "MANIFEST.json"
+_ABSENT = {"size": None, "mtime_ns": None, "sha256": None}
+"""What a manifest says of a file that it does not list."""
 FORMAT_VERSION = 1
 DIGEST_LENGTH = 32
 """Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
@@ -202,18 +204,30 @@ def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
     return manifest
 
 
-def problems(at: Workspace, ref: Ref, *, thorough: bool = False) -> list[str]:
+def problems(
+    at: Workspace, ref: Ref, *, thorough: bool = False, only: str | None = None
+) -> list[str]:
     """Return what is wrong with an artefact, as sentences; empty when it can be trusted.
 
     Size and time are compared first; a file is hashed where they differ, or always if `thorough`.
+    `only` names the one file to look at.
     """
     try:
         files = manifest_of(at, ref)["files"]
     except IntegrityError as error:
         return [str(error)]
+    if only is not None:
+        files = {only: files.get(only, _ABSENT)}
     folder = at.path(ref)
     found = [_problem(folder / name, entry, thorough) for name, entry in files.items()]
     return [sentence for sentence in found if sentence]
+
+
+def distrust(at: Workspace, ref: Ref) -> None:
+    """Make every later check of an artefact hash its files: their times are no proof any more."""
+    for path in files_of(at.path(ref)):
+        with suppress(OSError):
+            os.utime(path)
 
 
 def _problem(path: Path, entry: dict[str, Any], thorough: bool) -> str:
@@ -229,15 +243,15 @@ def _problem(path: Path, entry: dict[str, Any], thorough: bool) -> str:
     return ""
 
 
-def opened(at: Workspace, ref: Ref) -> Path:
-    """Return the folder of an artefact after checking it.
+def opened(at: Workspace, ref: Ref, *, only: str | None = None) -> Path:
+    """Return the folder of an artefact after checking it, or the one file that will be read.
 
     Raises
     ------
     IntegrityError
         If it is missing or altered.
     """
-    found = problems(at, ref)
+    found = problems(at, ref, only=only)
     if found:
         raise IntegrityError(
             f"{ref}: {found[0]}. Run the same command again: what is damaged is made anew."

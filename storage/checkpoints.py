@@ -20,6 +20,7 @@ from storage.artefacts import (
     write_whole,
 )
 from storage.champion import NAMES, standing
+from storage.layout import CARD as CARD  # here is where its readers look for it
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = "weights.safetensors"
-CARD = "card.json"
 CURRENT = "current"
 """In unfinished work: which of two folders holds what was saved last."""
 
@@ -81,7 +81,7 @@ def load_state(at: Workspace, ref: Ref) -> dict[str, Tensor]:
 
 def load_card(at: Workspace, ref: Ref) -> dict[str, Any]:
     """Return what a checkpoint's card, or any other card, says."""
-    card: dict[str, Any] = json.loads((opened(at, ref) / CARD).read_text())
+    card: dict[str, Any] = json.loads((opened(at, ref, only=CARD) / CARD).read_text())
     return card
 
 

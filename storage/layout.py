@@ -12,6 +12,8 @@ from pathlib import Path
 from models.errors import WorkspaceError
 
 MINIMUM_FREE_BYTES = 64 * 2**20
+CARD = "card.json"
+"""The file of a checkpoint or a card that says what it is and what came out."""
 
 
 class Kind(StrEnum):
@@ -24,6 +26,10 @@ class Kind(StrEnum):
     DETECTIONS = "detections"
     CARD = "cards"
     REPORT = "reports"
+
+
+WITH_CARD = (Kind.CARD, Kind.CHECKPOINT)
+"""Kinds of artefact whose card may decide how a run goes on: it is read even to plan."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

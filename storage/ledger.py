@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import WorkspaceError
 from storage.artefacts import canonical_json, problems
-from storage.layout import Kind, Ref, Workspace
+from storage.layout import CARD, WITH_CARD, Kind, Ref, Workspace
 from storage.locks import exclusive
 
 if TYPE_CHECKING:
@@ -134,8 +134,18 @@ class Ledger:
 
     def find(self, key: str) -> StageRecord | None:
         """Return a finished stage whose artefact can still be trusted, or None."""
+        record, harm = self.look(key)
+        return None if harm else record
+
+    def look(self, key: str) -> tuple[StageRecord | None, str]:
+        """Return a finished stage, and what is wrong with its artefact; empty if nothing is."""
         record = self.recorded(key)
-        return None if record is None or problems(self.at, record.ref) else record
+        if record is None:
+            return None, ""
+        found = problems(self.at, record.ref)
+        if record.ref.kind in WITH_CARD:  # it is small, and a run goes where it says: always hashed
+            found += problems(self.at, record.ref, only=CARD, thorough=True)
+        return record, f"{record.ref}: {found[0]}" if found else ""
 
     def recorded(self, key: str) -> StageRecord | None:
         """Return a finished stage whether or not its artefact still exists."""

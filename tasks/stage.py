@@ -20,9 +20,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from models.errors import SignetflowError, StoppedError
-from storage.artefacts import digest_of
+from storage.artefacts import digest_of, problems
 from storage.checkpoints import UnfinishedWork
-from storage.layout import Kind, Ref, Workspace
+from storage.layout import CARD, WITH_CARD, Kind, Ref, Workspace
 from storage.ledger import Ledger, RunStage, StageRecord
 from storage.locks import exclusive
 from storage.parts import Parts
@@ -52,6 +52,10 @@ class StageCall:
     done: bool
     seconds: float
     """What it took, or what stages of that name took so far; NaN when nobody knows."""
+    ref: Ref | None = None
+    """What it made, if it was done before."""
+    harm: str = ""
+    """Why it must be done again: what is wrong with the artefact that it made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,11 @@ def is_pending(ref: Ref) -> bool:
     return ref.digest.startswith("pending-")
 
 
+def pending(kind: Kind) -> Ref:
+    """Return what stands for something that a plan has not seen made."""
+    return Ref(kind, f"pending-{next(_pending_numbers)}")
+
+
 def canonical(value: Any) -> Any:  # noqa: ANN401  # a stage's argument
     """Return a stage's argument as JSON that is equal for equal arguments.
 
@@ -176,16 +185,19 @@ class Stage:
         return _through_prefect(self, run, label, arguments)
 
     def _planned(self, run: Run, label: str, key: str) -> Ref:
-        known = run.ledger.find(key)
+        known, harm = run.ledger.look(key)
         if known is None:
             return self._pending(run, label, key)
-        run.calls.append(StageCall(self.name, label, key, done=True, seconds=known.seconds))
-        return known.ref
+        done, seconds = not harm, known.seconds
+        run.calls.append(StageCall(self.name, label, key, done, seconds, known.ref, harm))
+        # Made again it will be what it was, and what stands on it stays; but a plan reads cards.
+        lost = known.ref.kind in WITH_CARD and problems(run.at, known.ref, only=CARD, thorough=True)
+        return pending(self.makes) if lost else known.ref
 
     def _pending(self, run: Run, label: str, key: str) -> Ref:
         seconds = run.ledger.typical_seconds().get(self.name, float("nan"))
         run.calls.append(StageCall(self.name, label, key, done=False, seconds=seconds))
-        return Ref(self.makes, f"pending-{next(_pending_numbers)}")
+        return pending(self.makes)
 
     def fetch(self, run: Run, label: str, arguments: dict[str, Any]) -> tuple[Ref, bool]:
         """Return the artefact and whether it was there already; two runs never make it twice."""
@@ -195,13 +207,16 @@ class Stage:
         try:
             with exclusive(run.at.ledger / "locks" / f"{key}.lock", waiting):
                 waiting.end()
-                known = run.ledger.find(key)
-                ref = known.ref if known else self._make(run, label, key, arguments)
+                known, harm = run.ledger.look(key)
+                if harm:
+                    logger.warning("%s: made again, because of %s", label, harm)
+                intact = known is not None and not harm
+                ref = known.ref if known and intact else self._make(run, label, key, arguments)
         except BaseException as error:
             _note(run, label, key, "failed", str(error) or type(error).__name__)
             raise
-        _note(run, label, key, "cached" if known else "completed")
-        return ref, known is not None
+        _note(run, label, key, "cached" if intact else "completed", harm and f"made again: {harm}")
+        return ref, intact
 
     def _make(self, run: Run, label: str, key: str, arguments: dict[str, Any]) -> Ref:
         work = Work(run.at, key, label, run.stopped)

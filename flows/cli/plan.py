@@ -40,10 +40,16 @@ def plan(
             {
                 "stage": call.name, "label": call.label, "key": call.key or None,
                 "state": "finished" if call.done else "pending", "seconds": call.seconds,
+                "harm": call.harm or None,
             }
             for call in found.calls
         ]  # fmt: skip
-        write_json({"run": found.run_id, "pending": len(seconds), "eta_s": eta, "stages": stages})
+        write_json(
+            {
+                "run": found.run_id, "pending": len(seconds), "eta_s": eta, "at_most": True,
+                "stages": stages,
+            }
+        )  # fmt: skip
         return
     rows = [
         [call.label, call.name, "finished" if call.done else "pending", _time(call.seconds)]
@@ -53,9 +59,13 @@ def plan(
     if not seconds:
         say("Nothing to do: every stage is finished.")
         return
+    for call in found.pending:
+        if call.harm:
+            say(f"{call.label} must be done again: {call.harm}")
     unknown = len(seconds) - len(known)
     guess = f"about {_time(sum(known))}" + (f" and {unknown} stages never timed" * bool(unknown))
-    say(f"{len(seconds)} of {len(found.calls)} stages are pending: {guess}.")
+    say(f"At most {len(seconds)} of {len(found.calls)} stages are pending: {guess}.")
+    say("Rounds that may stop early count in full, as does what stands on results that may stay.")
 
 
 def _time(seconds: float) -> str:

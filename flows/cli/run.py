@@ -19,6 +19,10 @@ PresetArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML preset, or the name of a shipped one.")
 ]
 
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Read every byte of what was made before, first.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
@@ -30,12 +34,15 @@ def run(
     settings: SetOption = None,
     workspace: WorkspaceOption = None,
     *,
+    verify: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run or resume the retraining that a preset describes.
 
     What was done before is reused: the same command after a failure goes on where it stopped, and
-    unchanged inputs end as "nothing new". Ingest a dataset first (signetflow ingest --help).
+    unchanged inputs end as "nothing new". What was deleted or altered meanwhile is named and made
+    again; a file of the same size and time is taken to be intact, unless --verify reads it.
+    Ingest a dataset first (signetflow ingest --help).
 
     Example: signetflow run demo --set seeds=[1,2] --workspace ./workspace
     """
@@ -44,7 +51,7 @@ def run(
 
     at = workspace_at(workspace)
     chosen = load_config(config, tuple(settings or ()))
-    plan, report, was_there = execute(chosen, at)
+    plan, report, was_there = execute(chosen, at, verify=verify)
     show_result(at, plan.run_id, report, was_there=was_there, as_json=as_json)
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.cli.output import note, table
-from flows.planning import Plan, link_report, plan_of
+from flows.cli.output import note, progress, table
+from flows.planning import Plan, link_report, plan_of, verified
 from storage.layout import Kind, Ref, Workspace, default_root
 from storage.locks import shared
 
@@ -27,8 +27,12 @@ def workspace_at(folder: Path | None) -> Workspace:
     return Workspace(folder or default_root())
 
 
-def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
+def execute(
+    config: RetrainConfig, at: Workspace, *, verify: bool = False
+) -> tuple[Plan, Ref, bool]:
     """Run or resume a configuration; return its plan, its report and whether it was there already.
+
+    `verify` reads every byte of what was made before, instead of sizes and times.
 
     Raises
     ------
@@ -40,11 +44,16 @@ def execute(config: RetrainConfig, at: Workspace) -> tuple[Plan, Ref, bool]:
 
     at.require_writable()
     with shared(at):
-        plan = plan_of(config, at)
+        plan = _verified(config, at) if verify else plan_of(config, at)
         if plan.report:
             link_report(at, plan.run_id, plan.report)
             Tracker(open_run(config, at)).deliver()  # what MLflow could not be told before
     return plan, plan.report or _made(config, at, plan), plan.report is not None
+
+
+def _verified(config: RetrainConfig, at: Workspace) -> Plan:
+    with progress("verifying") as advance:
+        return verified(config, at, advance)
 
 
 def _made(config: RetrainConfig, at: Workspace, plan: Plan) -> Ref:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from flows.stages import Conductor, open_run
 from flows.studies import study_named
 from storage.artefacts import canonical_json
+from storage.layout import Kind
 from tasks.compare import compare
+from tasks.stage import pending
 
 if TYPE_CHECKING:
     from flows.config import RetrainConfig
@@ -24,10 +26,13 @@ def compared(
 ) -> Ref:
     """Return the table of a study; pending when planning and something is not made yet."""
     asked = open_run(config, at, planning=True)
+    inputs = Conductor(asked, config).inputs()
+    if planning and not all(call.done for call in asked.calls):
+        return pending(Kind.REPORT)
     return compare(
         open_run(config, at, planning=planning),
         f"{name}: lay beside the paper",
-        inputs=Conductor(asked, config).inputs(),
+        inputs=inputs,
         evaluation=config.evaluation,
         paper=study_named(name).paper,
         left_out=left_out,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -83,6 +84,26 @@ def test_a_run_that_was_killed_behind_its_last_stage_is_brought_to_its_end(run, 
     assert (ended.state, ended.result) == ("completed", record.result)
     assert {one.state for one in ledger.stages_of(record.run_id)} == {"cached"}
     assert json.loads(run("--json")[1])["nothing_new"] is True
+
+
+def test_a_bit_that_was_flipped_in_silence_is_found_by_verify_named_and_mended(
+    run, own_ground, caplog
+):
+    run()
+    (path,) = (own_ground.at.root / "checkpoints").glob("*/weights.safetensors")
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert json.loads(run("--json")[1])["nothing_new"] is True
+    _, out, err = run("--verify", "--json")
+    assert json.loads(out)["nothing_new"] is False
+    assert f"{path}: its content differs" in caplog.text
+    assert "1/1  hard fold 0 seed 0 · a · supervised: completed" in err
+    data[-1] ^= 1
+    assert path.read_bytes() == data
+    assert json.loads(run("--verify", "--json")[1])["nothing_new"] is True
 
 
 def test_what_tracking_was_not_told_is_told_when_nothing_is_new(run, own_ground):
