@@ -118,6 +118,11 @@ class BlockPixels:
         """Return height and width, in working pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return y, x of the first pixel on the slide, in working pixels."""
+        return self.corner[0] - self.area.y0, self.corner[1] - self.area.x0
+
     def read(self, y0: int, x0: int, height: int, width: int) -> NDArray[np.uint8]:
         """Return (height, width, 3) RGB of a part inside the pixels."""
         return self.pixels[y0 : y0 + height, x0 : x0 + width]

@@ -90,6 +90,13 @@ class RegionBlocks:
         """Return height and width, in working pixels."""
         return self.info.height, self.info.width
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return y, x of the first pixel on the slide, in working pixels."""
+        placement = self.info.placement
+        downsample = placement.downsample
+        return round(placement.y0 / downsample), round(placement.x0 / downsample)
+
     def read(self, y0: int, x0: int, height: int, width: int) -> NDArray[np.uint8]:
         """Return (height, width, 3) RGB of a part inside the region."""
         return self.regions.read(self.info.region_id, y0, x0, height, width)

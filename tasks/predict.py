@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.trial import Selection
 
 
-@stage(name="predict", version=2, makes=Kind.DETECTIONS)
+@stage(name="predict", version=3, makes=Kind.DETECTIONS)
 def predict(
     work: Work,
     *,

@@ -53,7 +53,7 @@ class Beginning:
     """A checkpoint whose training took the number of steps to take; None: as the recipe says."""
 
 
-@stage(name="train", version=3, makes=Kind.CHECKPOINT)
+@stage(name="train", version=4, makes=Kind.CHECKPOINT)
 def train(
     work: Work,
     *,

@@ -24,7 +24,8 @@ class Axis:
     """The windows along one side of an area."""
 
     starts: tuple[int, ...]
-    """First pixel of each window, a multiple of the stride; negative in the mirrored margin."""
+    """First pixel of each window, a multiple of the stride from the slide's corner; negative in the
+    mirrored margin."""
     side: int
     """Pixels of each window."""
     taper: NDArray[np.float32]
@@ -33,7 +34,9 @@ class Axis:
     """(length,) summed weights of the windows over each pixel of the area."""
 
 
-def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int = 0) -> Axis:
+def lay_windows(
+    first: int, last: int, settings: WindowSettings, border_px: int = 0, place: int = 0
+) -> Axis:
     """Return windows of one size that cover one side of an area, as few as the settings allow.
 
     Parameters
@@ -45,6 +48,8 @@ def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int 
     border_px : int
         How far from its border a window is spoiled, because the network sees nothing beyond. No
         such pixel counts, except in the outermost windows, which begin by so much outside the area.
+    place : int
+        Of the source's first pixel on the slide: there windows begin at multiples of the stride.
 
     Notes
     -----
@@ -53,10 +58,12 @@ def lay_windows(first: int, last: int, settings: WindowSettings, border_px: int 
     """
     overlap, margin = _overlap(settings, border_px), margin_of(settings, border_px)
     largest = max(settings.window_px, 2 * overlap)
-    begin = (first - margin) // STRIDE_PX * STRIDE_PX
+    begin = (first - margin + place) // STRIDE_PX * STRIDE_PX - place
+    # What the stride adds at the beginning may make windows larger, but not more of them.
+    number = max(1, -((overlap - (last - first + 2 * margin)) // (largest - overlap)))
     reach = last + margin - begin
-    number = max(1, -((overlap - reach) // (largest - overlap)))
     side = _up(-((-reach - (number - 1) * overlap) // number))
+    number = max(1, -((overlap - reach) // (side - overlap)))
     starts = tuple(begin + k * (side - overlap) for k in range(number))
     taper = _taper(side, overlap)
     total = np.zeros(last - first, np.float32)

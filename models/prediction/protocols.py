@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class BlockSource(Protocol):
-    """One region, read block by block. Called from one thread at a time, not always the same."""
+    """One region, read block by block. Called from one thread at a time, not always the same.
+
+    A source that also has ``place``, y and x of its first pixel on the slide in working pixels, is
+    seen as the same pixels are in any other source of that slide.
+    """
 
     @property
     def shape(self) -> tuple[int, int]:

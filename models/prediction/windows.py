@@ -69,8 +69,12 @@ def predict(
         device = frozen.runtime.device
         asked = area or Area(0, 0, *source.shape)
         corner = asked.y0, asked.x0
-        rows = lay_windows(asked.y0, asked.y0 + asked.height, settings, frozen.border_px)
-        columns = lay_windows(asked.x0, asked.x0 + asked.width, settings, frozen.border_px)
+        rows, columns = (
+            lay_windows(first, first + length, settings, frozen.border_px, place)
+            for first, length, place in zip(
+                corner, (asked.height, asked.width), getattr(source, "place", (0, 0)), strict=True
+            )
+        )
         summed = torch.zeros((N_CLASSES, asked.height, asked.width), device=device)
         taper = torch.from_numpy(rows.taper[:, None] * columns.taper).to(device)
         for places, images in _windows(source, rows, columns, settings):

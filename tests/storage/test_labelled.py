@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -104,3 +104,8 @@ def test_blocks_of_a_region_are_its_pixels(pictures):
     blocks = RegionBlocks(pictures, info("2"))
     assert blocks.shape == SHAPE
     np.testing.assert_array_equal(blocks.read(1, 2, 3, 4), pictures.read("2", 1, 2, 3, 4))
+
+
+def test_a_region_knows_where_on_its_slide_it_lies_in_working_pixels(pictures):
+    cut = replace(info("2"), placement=Placement(101.0, 40.0, 2.0))
+    assert RegionBlocks(pictures, cut).place == (20, 50)

@@ -42,18 +42,23 @@ def test_pixels_count_where_the_border_of_a_window_is_far(first, length, setting
     assert axis.starts[-1] + axis.side - (first + length) >= border
 
 
-@given(st.integers(0, 900), st.integers(1, 1500), layouts, st.integers(0, 200))
+@given(
+    st.integers(0, 900), st.integers(1, 1500), layouts, st.integers(0, 200), st.integers(0, 5000)
+)
 def test_windows_lie_on_the_stride_and_are_few_and_no_larger_than_asked(
-    first, length, settings, border
+    first, length, settings, border, place
 ):
-    axis = lay_windows(first, first + length, settings, border)
-    assert not any(start % STRIDE_PX for start in axis.starts)
+    axis = lay_windows(first, first + length, settings, border, place)
+    assert not any((start + place) % STRIDE_PX for start in axis.starts)
+    assert first - axis.starts[0] >= border
+    assert axis.starts[-1] + axis.side - (first + length) >= border
     assert axis.side % STRIDE_PX == 0
     steps = np.diff(axis.starts)
     overlap = axis.side - steps
     assert (overlap >= max(settings.overlap_px, 2 * border)).all()
     assert (overlap < max(settings.overlap_px, 2 * border) + STRIDE_PX).all()
-    assert (axis.side <= max(settings.window_px, 2 * overlap.max(initial=0))) or not len(steps)
+    largest = max(settings.window_px, 2 * overlap.max(initial=0))
+    assert axis.side <= largest + STRIDE_PX or not len(steps)
     assert len(axis.starts) * axis.side <= 2 * (length + 4 * border + settings.window_px + 96)
 
 
@@ -66,6 +71,11 @@ def test_weights_of_neighbours_sum_to_one(first, length, settings, border):
 def test_what_fits_is_seen_by_one_window():
     axis = lay_windows(0, 512, WindowSettings(window_px=640), border_px=64)
     assert (axis.starts, axis.side) == ((-64,), 640)
+
+
+def test_what_fits_is_seen_by_one_window_wherever_it_lies_on_the_slide():
+    axis = lay_windows(0, 512, WindowSettings(window_px=640), border_px=64, place=1005)
+    assert (axis.starts, axis.side) == ((-64 - (1005 - 64) % 32,), 672)
 
 
 def test_windows_are_even():

@@ -102,6 +102,18 @@ def test_an_area_of_a_region_is_as_in_the_whole_region(area):
     np.testing.assert_allclose(part, whole[here], atol=1e-3)
 
 
+def test_a_region_is_seen_as_the_same_place_of_its_slide_wherever_it_was_cut():
+    class Cut(ArraySource):
+        place = 7, 45
+
+    image = picture(400, 420)
+    network = build(NetworkSettings(family="tiny_dla", weights="random"), seed=0)
+    slide = predict(network, ArraySource(image), WINDOWS, FP32)
+    region = predict(network, Cut(image[7:357, 45:]), WINDOWS, FP32)
+    inside = np.s_[:, 80:-80, 80:-80]
+    np.testing.assert_allclose(region[inside], slide[:, 7:357, 45:][inside], atol=1e-3)
+
+
 def test_the_border_of_a_region_is_seen_mirrored_and_not_beside_black():
     # Mirroring continues a constant image; zeros around it would change its border.
     image = np.full((100, 100, 3), 200, np.uint8)
