@@ -46,6 +46,8 @@ UNKNOWN = "it is no PNG, JPEG, BMP or TIFF of a kind that is read, or its beginn
 MORE_MEMORY = "more memory than is allowed"
 PROGRAMS_BYTES = 1 << 30
 """Address space for libraries, on top of the memory that is limited."""
+SHORTEST_S = 0.001
+"""A timer of 0 would be none."""
 SPARE_S = 2
 """How long after its time this process ends itself, where nobody is left to end it."""
 
@@ -268,9 +270,12 @@ def main(heard: Callable[[], str] = str) -> None:
     answers = Answers(limit, heard)
     for line in sys.stdin:
         request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + SPARE_S)
+        # Both end this process. Of processor time there is a limit; of time, for those who wait.
+        signal.setitimer(signal.ITIMER_PROF, max(request["timeout_s"], SHORTEST_S))
+        signal.setitimer(signal.ITIMER_REAL, request["wall_s"] + SPARE_S)
         answers.answer(request, sys.stdout.buffer)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
 
 
 if __name__ == "__main__":

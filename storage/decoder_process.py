@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from typing import IO, Any
 
 from storage import decoder
 
+PATIENCE = 5
+_OUT_OF_TIME = (-signal.SIGPROF, -signal.SIGALRM)
 LINE_BYTES = 4096
 PIPE_BYTES = 1 << 20
 """Fewer turns between the two processes than with the usual 64 KiB; Linux gives it to anyone."""
@@ -36,6 +39,14 @@ class DecoderProcess:
     ) -> tuple[dict[str, Any], bytearray | None]:
         """Return the line that it answers, and the pixels that follow where it has a shape.
 
+        Parameters
+        ----------
+        request : dict
+            As `storage.decoder` expects it.
+        timeout_s : float
+            Of processor time: a busy machine is no fault of the file. A slow disk has
+            `PATIENCE` times as long.
+
         Raises
         ------
         TimeoutError
@@ -43,13 +54,19 @@ class DecoderProcess:
         EOFError, OSError
             If the process dies.
         """
-        conversation = _Conversation(self._started(), time.monotonic() + timeout_s)
+        child, wall_s = self._started(), timeout_s * PATIENCE
+        conversation = _Conversation(child, time.monotonic() + wall_s)
         try:
-            conversation.say(request | {"timeout_s": timeout_s})
+            conversation.say(request | {"timeout_s": timeout_s, "wall_s": wall_s})
             header = json.loads(conversation.line())
             shape = header.get("shape")
             return header, conversation.read(math.prod(shape) * 3) if shape else None
-        except (OSError, EOFError):  # a TimeoutError is an OSError
+        except EOFError:
+            self.end()
+            if child.returncode in _OUT_OF_TIME:
+                raise TimeoutError from None
+            raise
+        except BaseException:  # the rest of the answer would be taken for the next one
             self.end()
             raise
 
@@ -58,7 +75,7 @@ class DecoderProcess:
         child, self._child = self._child, None
         if child is None:
             return
-        child.kill()
+        child.kill()  # nothing, if it ended already
         child.communicate()
 
     def _started(self) -> subprocess.Popen[bytes]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.annotations import Role
 from models.errors import EmptyDatasetError, ImageError, NotFoundError, WrongUseError
+from storage.datasets.copies import with_copies_tied
 from storage.datasets.easy import Looked, place_looked_at
 from storage.datasets.fingerprints import Fingerprints
 from storage.datasets.grouping import Split, grouping_for, named_like_tiles
@@ -30,7 +31,8 @@ from storage.datasets.registered import (
 from storage.datasets.version import row_of, write_version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from storage.datasets.likeness import Pair
     from storage.layout import Ref, Workspace
@@ -80,6 +82,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
     add: bool = False,
     strict: bool = False,
     allow_alike: tuple[str, ...] = (),
+    on_refused: Callable[[RefusedItem], None] | None = None,
 ) -> IngestSummary:
     """Register items as the newest version of a dataset.
 
@@ -107,6 +110,8 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
     allow_alike
         Pairs of items as ``A=B`` that look alike and are different; ``all``: every pair found.
         Later versions remember them.
+    on_refused
+        Called with each that is refused, also where an error ends it all.
 
     Raises
     ------
@@ -127,22 +132,26 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         at.require_writable()  # before the long reading; a new one waits for something to hold
     before = _parent(at, name, parent)
     with Fingerprints(before) as prints:
-        accepted, refused = _sorted_out(items, prints)
+        accepted, refused = _sorted_out(items, prints, on_refused or _keep_silent)
         if not accepted:
             raise EmptyDatasetError(_nothing(name, refused))
         accepted = [_with_hidden(one, hide, seed) for one in accepted]
         if add and before:
             accepted = _added(before, accepted)
         accepted = sorted(accepted, key=lambda item: item.name)
+        pairs, apart = _alike(accepted, prints, allow_alike, before)
+        accepted = with_copies_tied(
+            accepted, pairs, {one.name for one in before.items} if before else ()
+        )
         split = Split.of(accepted, group_by or grouping_for(accepted, before), before, seed)
         rows = [row_of(one, prints.of(one), split) for one in accepted]
-    known = before.told_apart if before else frozenset()
-    alike, apart = _compared(rows, split, allow_alike, known)
+    require_apart(pairs, {row.name: split.bundle_of[f"slide={row.slide}"].name for row in rows})
     ref = None
     if not (strict and refused):
         at.require_writable()
-        easy = _easy(rows, alike, before, seed)
-        header = split.to_json() | {"hide": float(hide), "seed": seed, "easy": easy} | apart
+        easy = _easy(rows, pairs, before, seed)
+        header = split.to_json() | {"hide": float(hide), "seed": seed, "easy": easy}
+        header |= {"told_apart": sorted(apart)} if apart else {}
         ref = write_version(at, name, header, rows, accepted)
         kept = before.ref if before and add else None
         note_refusals(at, ref, refused, parent=kept, taken={row.name for row in rows})
@@ -157,7 +166,7 @@ def register(  # noqa: PLR0913  # keyword-only, one per option of the command
         roles=_roles(accepted),
         group_by=split.group_by,
         folds=split.sizes(accepted),
-        alike=alike,
+        alike=tuple(pairs),
         like_tiles=named_like_tiles(accepted, split),
     )
 
@@ -177,8 +186,15 @@ def _parent(at: Workspace, name: str, parent: Ref | None) -> Catalogue | None:
         return None
 
 
+def _keep_silent(refused: RefusedItem) -> None:
+    """Tell nobody."""
+    del refused
+
+
 def _sorted_out(
-    items: Iterable[SourceItem | RefusedItem], prints: Fingerprints
+    items: Iterable[SourceItem | RefusedItem],
+    prints: Fingerprints,
+    on_refused: Callable[[RefusedItem], None],
 ) -> tuple[list[SourceItem], list[RefusedItem]]:
     """Return the items that can be registered, and the others; each file is read on the way."""
     accepted: dict[str, SourceItem] = {}
@@ -186,21 +202,26 @@ def _sorted_out(
     for item, taken in prints.ahead(items):
         if isinstance(item, RefusedItem):
             refused.append(item)
-        elif item.name in accepted:
-            reason = f"{item.path}: another item of this dataset has the same name; rename one"
+        elif reason := _why_not(item, taken, accepted):
             refused.append(RefusedItem(item.name, reason))
         else:
-            try:
-                taken.result()
-            except ImageError as error:
-                reason = str(error).removeprefix(f"{item.path}: ")
-                refused.append(RefusedItem(item.name, reason))
-            except OSError as error:
-                reason = f"{item.path}: cannot be read ({error.strerror})"
-                refused.append(RefusedItem(item.name, reason))
-            else:
-                accepted[item.name] = item
+            accepted[item.name] = item
+            continue
+        on_refused(refused[-1])
     return list(accepted.values()), refused
+
+
+def _why_not(item: SourceItem, taken: Future[None], accepted: Collection[str]) -> str:
+    """Return why an item cannot be registered, or nothing."""
+    if item.name in accepted:
+        return f"{item.path}: another item of this dataset has the same name; rename one"
+    try:
+        taken.result()
+    except ImageError as error:
+        return str(error).removeprefix(f"{item.path}: ")
+    except OSError as error:
+        return f"{item.path}: cannot be read ({error.strerror})"
+    return ""
 
 
 def _added(before: Catalogue, new: Sequence[SourceItem]) -> list[SourceItem]:
@@ -230,20 +251,20 @@ def _with_hidden(item: SourceItem, hide: float, seed: int) -> SourceItem:
     return replace(item, annotations=left, truth=item.annotations, truth_windows=where)
 
 
-def _compared(
-    rows: Sequence[CatalogueItem],
-    split: Split,
+def _alike(
+    items: Sequence[SourceItem],
+    prints: Fingerprints,
     allowed: tuple[str, ...],
-    known: Collection[tuple[str, str]],
-) -> tuple[tuple[Pair, ...], dict[str, Any]]:
-    """Return the pairs that look alike within groups, and what the header says of all others."""
+    before: Catalogue | None,
+) -> tuple[list[Pair], set[tuple[str, str]]]:
+    """Return the pairs that show the same pixels, and the pairs of which a person denies it."""
+    taken = {item.name: prints.of(item) for item in items}
     pairs = same_pixels(
-        {one.name: one.look for one in rows}, {one.name: one.digest for one in rows}
+        {name: one.look for name, one in taken.items()},
+        {name: one.digest for name, one in taken.items()},
     )
-    apart = told_apart(allowed, pairs, {one.name for one in rows}) | set(known)
-    pairs = [pair for pair in pairs if pair.names not in apart]
-    require_apart(pairs, {row.name: split.bundle_of[f"slide={row.slide}"].name for row in rows})
-    return tuple(pairs), {"told_apart": sorted(apart)} if apart else {}
+    apart = told_apart(allowed, pairs, taken) | set(before.told_apart if before else ())
+    return [pair for pair in pairs if pair.names not in apart], apart
 
 
 def _easy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,15 +71,15 @@ def changed_json(data: bytes, random: Random) -> bytes:
 def _changed_value(value: Any, random: Random) -> Any:  # anything JSON can hold
     places = list(_places(value))
     if not places:
-        return random.choice(ODD_VALUES)
+        return deepcopy(random.choice(ODD_VALUES))
     holder, key = random.choice(places)
     what = random.randrange(6)
     if what == 0:
         del holder[key]
     elif what == 1 and isinstance(holder, list):
-        holder.insert(key, holder[key])
+        holder.insert(key, deepcopy(holder[key]))
     elif what == 1:
-        holder[random.choice(["", "id", "bbox", "x" * 50])] = holder[key]
+        holder[random.choice(["", "id", "bbox", "x" * 50])] = deepcopy(holder[key])
     elif what == 2:
         nested: Any = holder[key]
         for _ in range(random.choice((1, 5, 100, 600))):
@@ -87,7 +88,7 @@ def _changed_value(value: Any, random: Random) -> Any:  # anything JSON can hold
     elif what == 3 and isinstance(holder[key], int | float):
         holder[key] = holder[key] * random.choice((-1, 0, 0.1, 10, 1e6, 1e300))
     else:
-        holder[key] = random.choice(ODD_VALUES)
+        holder[key] = deepcopy(random.choice(ODD_VALUES))
     return value
 
 

@@ -99,7 +99,8 @@ def write_good(folder: Path) -> set[str]:
     Image.fromarray(tissue(200, 3)).save(folder / "good.bmp")
     Image.fromarray(tissue(200, 4)).save(folder / "flat.tif")
     write_slide(folder / "slide.tiff", tissue(300, 5))
-    return {"good.png", "good å 細胞.jpg", "good.bmp", "flat.tif", "slide.tiff"}
+    Image.fromarray(tissue(200, 1)).transpose(Image.Transpose.ROTATE_90).save(folder / "copy.png")
+    return {"copy.png", "good.png", "good å 細胞.jpg", "good.bmp", "flat.tif", "slide.tiff"}
 
 
 def write_bombs(folder: Path) -> set[str]:

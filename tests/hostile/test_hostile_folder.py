@@ -103,7 +103,7 @@ def done(folder, at):
 def test_it_ends_and_says_what_it_took(done):
     code, answer, err, _, seconds = done
     assert code == 0, err
-    assert answer["accepted"] == 5
+    assert answer["accepted"] == 6
     assert seconds < MOST_S
 
 
@@ -114,6 +114,12 @@ def test_it_stays_within_its_memory(done):
 def test_all_good_files_are_taken_and_nothing_else(done, folder, at):
     items = open_catalogue(at, latest(at, "hostile")).items
     assert {one.path.name for one in items} == folder[1]
+
+
+def test_a_copy_that_nobody_described_stays_with_the_original(done, at):
+    assert done[1]["alike"] == [["copy", "good.png"]]
+    group_of = {one.name: one.group for one in open_catalogue(at, latest(at, "hostile")).items}
+    assert group_of["copy"] == group_of["good.png"] != group_of["flat"]
 
 
 def test_each_bad_file_is_named_with_a_reason(done, folder):

@@ -23,7 +23,7 @@ def ask(monkeypatch):
 
     def run(*paths, limit=LIMIT, **request):
         out = io.BytesIO()
-        asked = {"want": "pixels", "mpp": None, "timeout_s": 60, **request}
+        asked = {"want": "pixels", "mpp": None, "timeout_s": 60, "wall_s": 60, **request}
         lines = [json.dumps({"path": str(path), **asked}) + "\n" for path in paths]
         monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)

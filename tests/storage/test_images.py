@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from models.errors import ImageError
+from storage import decoder as decoder_program
 from storage.images import ImageDecoder, decode_image
 
 
@@ -156,6 +158,22 @@ def test_a_child_that_was_killed_is_started_again(tmp_path, pixels):
         child.kill()
         child.wait()
         assert (one.decode(path) == pixels).all()
+
+
+LOOPS = "import sys; sys.path.insert(0, {root!r})\nimport storage.decoder as d\n"
+LOOPS += "d.Answers.answer = lambda *_: {loop}\nd.main()\n"
+
+
+@pytest.mark.parametrize("loop", ["[0 for _ in iter(int, 1)]", "__import__('time').sleep(60)"])
+def test_a_decoder_that_loops_or_sleeps_is_stopped(tmp_path, pixels, monkeypatch, loop):
+    path = saved(tmp_path / "a.png", Image.fromarray(pixels))
+    script = tmp_path / "loops.py"
+    root = str(Path(decoder_program.__file__).parents[1])
+    script.write_text(LOOPS.format(root=root, loop=loop))
+    monkeypatch.setattr("storage.decoder_process.PATIENCE", 5 if "sleep" in loop else 200)
+    monkeypatch.setattr("storage.decoder_process.decoder.__file__", str(script))
+    with ImageDecoder(timeout_s=0.1) as one, pytest.raises(ImageError, match=r"more than 0\.1 s"):
+        one.decode(path)
 
 
 def test_a_child_that_dies_on_a_file_is_an_image_error(tmp_path, pixels, monkeypatch):

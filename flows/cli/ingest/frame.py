@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from flows.cli.output import progress, report_error, say, table, write_json
-from models.errors import EmptyDatasetError, InputError
+from models.errors import DataLeakError, EmptyDatasetError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,8 +101,9 @@ def ingest(reader: DatasetReader, chosen: Choice) -> int:
                 add=chosen.add,
                 strict=chosen.strict,
                 allow_alike=tuple(chosen.allow_alike or ()),
+                on_refused=heard.refused.append,
             )
-    except EmptyDatasetError as error:
+    except (EmptyDatasetError, DataLeakError) as error:
         return _refuse(error, {"name": chosen.name, "accepted": 0}, heard.refused, chosen)
     if summary.ref is None:
         too_strict = InputError(
@@ -130,9 +131,7 @@ class _Heard:
 
         done = 0
         for item in reader.items():
-            if isinstance(item, RefusedItem):
-                self.refused.append(item)
-            else:
+            if not isinstance(item, RefusedItem):
                 self.noticed.update(item.noticed)
             done += not isinstance(item, RefusedRecord)
             advance(done, max(done, reader.total))
@@ -140,7 +139,7 @@ class _Heard:
 
 
 def _refuse(
-    error: InputError,
+    error: InputError | DataLeakError,
     answer: dict[str, Any],
     refused: Sequence[RefusedItem],
     chosen: Choice,
