@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ _COLOURS = {
     Origin.CORRECTED: [150, 0, 200],
 }
 """Red, green, blue of each origin in QuPath."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -128,7 +130,9 @@ def export_coco(
 ) -> Exported:
     """Write one COCO file: an image per slide, ``score`` null for a person's cell.
 
-    A version does not know how large a slide is: ``width`` and ``height`` reach to the last region.
+    A person's cell keeps an id that is a number, as COCO has them; others get what is free, and
+    ``annotation_id`` says what they were called. A version does not know how large a slide is:
+    ``width`` and ``height`` reach to the last region.
 
     Raises
     ------
@@ -152,14 +156,28 @@ def export_coco(
     regions = [(number, one) for number, ids in enumerate(slides.values(), 1) for one in ids]
 
     def annotations() -> Iterator[dict[str, Any]]:
-        number = 0
+        kept = _numbers(version)
+        free = _without(frozenset(kept))
         for done, (image, region_id) in enumerate(regions, start=1):
-            for number, cell in enumerate(cells_in(version, region_id), start=number + 1):  # noqa: B020
-                yield _annotation(number, image, cell)
+            for cell in cells_in(version, region_id):
+                mine = cell.annotation_id in kept
+                kept.discard(cell.annotation_id)  # once: regions that overlap hold a cell twice
+                yield _annotation(int(cell.annotation_id) if mine else next(free), image, cell)
             if progress:
                 progress(done, len(regions))
 
     return Exported((path,), write_list(path, head, "annotations", annotations()))
+
+
+def _without(taken: frozenset[str]) -> Iterator[int]:
+    """Yield whole numbers from 1 on, those that are taken left out."""
+    return (number for number in count(1) if str(number) not in taken)
+
+
+def _numbers(version: LabelVersion) -> set[str]:
+    """Return the ids of a person's cells that are whole numbers, as text."""
+    ids = (version.records(one).annotation_ids.tolist() for one in version.region_ids)
+    return {one for several in ids for one in several if _NUMBER.fullmatch(one)}
 
 
 def _slides(version: LabelVersion) -> dict[str, list[str]]:

@@ -185,6 +185,28 @@ def test_coco_holds_every_cell_with_its_origin(tmp_path, version):
     assert document["info"]["version"] == version.info.digest
 
 
+def coco_ids(path):
+    return [
+        (one["id"], one["annotation_id"]) for one in json.loads(path.read_text())["annotations"]
+    ]
+
+
+def test_coco_keeps_ids_that_are_numbers_and_gives_others_what_is_free(
+    tmp_path, workspace, versions
+):
+    for number, (ids, expected) in enumerate(
+        [
+            (("1", "nucleus 17"), [(1, "1"), (2, "nucleus 17")]),
+            (("nucleus 17", "1"), [(2, "nucleus 17"), (1, "1")]),
+            (("7", "7"), [(7, "7"), (1, "7")]),
+            (("01", "2"), [(1, "01"), (2, "2")]),
+        ]
+    ):
+        version = open_version(workspace, drawn_with_ids(versions, *ids))
+        (path,) = export_coco(version, tmp_path / str(number)).files
+        assert coco_ids(path) == expected
+
+
 def test_a_version_without_cells_exports_empty_lists(tmp_path, workspace, versions):
     with versions.draft(None, stage="ingest") as draft:
         draft.put("empty", *versions.drawn_labels("empty"))
