@@ -57,13 +57,10 @@ def changed_json(data: bytes, random: Random) -> bytes:
     """Return JSON in which one to three values are odd, gone, doubled or nested deeply."""
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError):
-        return changed_bytes(data, random)
-    for _ in range(random.randint(1, 3)):
-        value = _changed_value(value, random)
-    try:
+        for _ in range(random.randint(1, 3)):
+            value = _changed_value(value, random)
         text = json.dumps(value, ensure_ascii=random.random() < 0.7)
-    except RecursionError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply to change
         return changed_bytes(data, random)
     return text.encode("utf-8", "surrogatepass")
 
