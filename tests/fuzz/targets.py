@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -317,7 +318,7 @@ def _read_truth(data: bytes, folder: Path) -> None:
 
 
 def _presets() -> list[bytes]:
-    from tests.fuzz import ROOT
+    from tests.fuzz.root import ROOT
 
     return [path.read_bytes() for path in sorted((ROOT / "deployments" / "presets").glob("*.yaml"))]
 
@@ -328,6 +329,49 @@ def _read_preset(data: bytes, folder: Path) -> None:
     path = folder / "mine.yaml"
     path.write_bytes(data)
     assert isinstance(load_config(str(path)), RetrainConfig)
+
+
+# What a workspace holds
+
+
+def _weights() -> list[bytes]:
+    from safetensors.numpy import save
+
+    return [save({"a.weight": np.zeros((2, 3), np.float32), "b": np.ones(4, np.int64)}), save({})]
+
+
+def _read_weights(data: bytes, folder: Path) -> None:
+    """Let the manifest say what the file holds, as an attacker would."""
+    from storage.artefacts import commit, draft
+    from storage.checkpoints import CARD, WEIGHTS, load_card, load_state
+    from storage.layout import Kind, Workspace
+
+    at = Workspace(folder / "workspace")
+    with draft(at, Kind.CHECKPOINT) as work:
+        (work.path / WEIGHTS).write_bytes(data)
+        (work.path / CARD).write_text("{}")
+        ref = commit(at, Kind.CHECKPOINT, work)
+    assert load_card(at, ref) == {}
+    assert all(tensor.numel() < 10**6 for tensor in load_state(at, ref).values())
+
+
+def _manifests() -> list[bytes]:
+    digest = hashlib.sha256(b"{}").hexdigest()
+    files = {"card.json": {"size": 2, "mtime_ns": 0, "sha256": digest}}
+    value = {"format_version": 1, "digest": "0" * 32, "files": files}
+    return [json.dumps(value).encode()]
+
+
+def _read_manifest(data: bytes, folder: Path) -> None:
+    from storage.checkpoints import load_card
+    from storage.layout import Kind, Ref, Workspace
+
+    at = Workspace(folder / "workspace")
+    ref = Ref(Kind.CHECKPOINT, "0" * 32)
+    at.path(ref).mkdir(parents=True)
+    (at.path(ref) / "card.json").write_text("{}")
+    (at.path(ref) / "MANIFEST.json").write_bytes(data)
+    assert load_card(at, ref) == {}
 
 
 TARGETS = {
@@ -343,4 +387,6 @@ TARGETS = {
     "predictions": Target(_results, changed_json, _read_predictions),
     "truth": Target(_coco, changed_json, _read_truth),
     "preset": Target(_presets, changed_yaml, _read_preset),
+    "weights": Target(_weights, changed_bytes, _read_weights),
+    "manifest": Target(_manifests, changed_json, _read_manifest),
 }

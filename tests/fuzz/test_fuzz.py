@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.fuzz import ROOT
+from tests.fuzz.root import ROOT
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.mutation import changed_bytes, changed_json, changed_xml, changed_yaml
 from tests.fuzz.targets import TARGETS, Target
