@@ -62,6 +62,36 @@ def without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return ring[moved] if moved.any() else ring[:1]
 
 
+def run_along(first: NDArray[np.float64], second: NDArray[np.float64], within: float) -> bool:
+    """Return whether no point of either ring (n, 2) lies farther from the other's line than that.
+
+    Programs begin a ring at another point, turn it round, leave out points on straight sides and
+    round what is left: then points differ, and the line does not.
+    """
+    if not len(first) or not len(second):
+        return len(first) == len(second)
+    limits = [np.concatenate([one.min(axis=0), one.max(axis=0)]) for one in (first, second)]
+    if np.abs(limits[0] - limits[1]).max() > within:
+        return False
+    return _is_near(first, second, within) and _is_near(second, first, within)
+
+
+_POINTS_AT_ONCE = 256
+
+
+def _is_near(points: NDArray[np.float64], ring: NDArray[np.float64], within: float) -> bool:
+    """Return whether all points (m, 2) lie that near to the sides of a ring (n, 2)."""
+    side = np.roll(ring, -1, axis=0) - ring
+    length = np.maximum((side * side).sum(axis=1), np.finfo(np.float64).tiny)
+    for start in range(0, len(points), _POINTS_AT_ONCE):
+        away = points[start : start + _POINTS_AT_ONCE, None] - ring[None]
+        along = np.clip((away * side).sum(axis=2) / length, 0, 1)
+        gaps = away - along[..., None] * side
+        if ((gaps * gaps).sum(axis=2).min(axis=1) > within * within).any():
+            return False
+    return True
+
+
 def is_simple(ring: NDArray[np.float64]) -> bool:
     """Return whether a ring (n, 2), not closed, has an area and meets itself nowhere.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from models.errors import AnnotationError
-from models.geometry.rings import is_simple, without_repeats
+from models.geometry.rings import is_simple, run_along, without_repeats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,8 +42,19 @@ class Drawn:
     @property
     def box(self) -> NDArray[np.float64]:
         """Return the box around all parts, (4,)."""
-        points = np.concatenate(self.parts)
-        return np.concatenate([points.min(axis=0), points.max(axis=0)])
+        return _box_of(np.concatenate(self.parts))
+
+    def runs_along(self, ring: NDArray[np.float64], within: float) -> bool:
+        """Return whether it is that outline (n, 2), but for what programs do when they save it."""
+        if len(self.parts) != 1:
+            return False
+        if self.is_ellipse and len(ring):  # each program gives it points of its own
+            return bool(np.abs(_box_of(ring) - self.box).max() <= within)
+        return run_along(ring, self.parts[0], within)
+
+
+def _box_of(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from storage.datasets.drawn import Drawn
     from storage.labels.export import ExportedCell
     from storage.labels.store import LabelVersion
     from storage.layout import Workspace
 
-SAME_PX = 1e-3
-"""Points of two outlines that lie closer are the same: programs round."""
+SAME_PX = 0.05
+"""Outlines that lie closer are the same: QuPath rounds to 0.01 px and keeps single precision."""
 NOT_A_CELL = frozenset({"ignore*", "ignored", "ignore", "not a cell", "no cell"})
 """Classes by which a person says that something is no cell."""
 _REGION_CLASSES = {*CLASSES.values(), COMPLETE_CLASS, PLAIN_CLASS}
@@ -187,15 +185,10 @@ def _compare(
         mine.removed.append(cell.cell_id)
     elif found is not None and len(found.parts) != 1:
         _leave_out(review, cell.region_id, found.id, f"it has {len(found.parts)} parts now")
-    elif found is not None and not _same(cell.outline.ring, found):
+    elif found is not None and not found.runs_along(cell.outline.ring, SAME_PX):
         mine.moved[cell.cell_id] = found
     else:
         review.unchanged += 1
-
-
-def _same(ring: NDArray[np.float64], found: Drawn) -> bool:
-    part = found.parts[0]
-    return len(ring) == len(part) and bool(np.abs(ring - part).max(initial=0.0) <= SAME_PX)
 
 
 def _place(
@@ -255,7 +248,7 @@ def _still_new(onto: LabelVersion, region_id: str, one: Edits) -> Edits:
     moved = {
         cell: found
         for cell, found in one.moved.items()
-        if cell not in row or not _same(records.polygons[row[cell]], found)
+        if cell not in row or not found.runs_along(records.polygons[row[cell]], SAME_PX)
     }
     return Edits(
         [found for found in one.drawn if found.id not in drawn_before],

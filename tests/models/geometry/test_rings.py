@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.geometry.rings import ellipse_ring, is_simple, ring_area, untouching, without_repeats
+from models.geometry.rings import (
+    ellipse_ring,
+    is_simple,
+    ring_area,
+    run_along,
+    untouching,
+    without_repeats,
+)
 
 
 def ring(*points):
@@ -128,6 +135,32 @@ def simple_by_brute_force(points):
 @given(st.lists(st.tuples(*[st.integers(0, 6)] * 2), min_size=3, max_size=9))
 def test_simple_is_what_looking_at_every_pair_of_sides_says(points):
     assert is_simple(np.array(points, float)) == simple_by_brute_force(points)
+
+
+BITTEN = ring((0, 0), (4, 0), (4, 4), (2, 1), (0, 4))
+
+
+def test_rings_run_along_each_other_whatever_their_points():
+    between = ring((4, 4), (4, 2), (4, 0), (2, 0), (1, 0), (0, 0), (0, 4))
+    assert run_along(SQUARE, between, 1e-9)
+    assert run_along(SQUARE, between[::-1] + 0.01, 0.02)
+    assert run_along(SQUARE[:0], SQUARE[:0], 0.1)
+    assert run_along(SQUARE[[0, 0, 1, 2, 3]], SQUARE, 0.0)
+
+
+@pytest.mark.parametrize("other", [SQUARE + 0.03, SQUARE * 1.01, BITTEN, SQUARE[:3], SQUARE[:0]])
+def test_a_point_off_the_line_of_the_other_is_seen_from_both_sides(other):
+    assert not run_along(SQUARE, other, 0.02)
+    assert not run_along(other, SQUARE, 0.02)
+
+
+def test_of_long_outlines_every_point_is_compared():
+    angle = 2 * np.pi * np.arange(1000) / 1000
+    circle = 90 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    dented = circle.copy()
+    dented[700] *= 0.99
+    assert run_along(circle, np.roll(circle, 321, axis=0), 1e-9)
+    assert not run_along(circle, dented, 0.05)
 
 
 def test_long_outlines_are_looked_at_in_pieces():

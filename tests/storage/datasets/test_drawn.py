@@ -47,6 +47,21 @@ def test_an_outline_that_meets_itself_is_left_out_and_its_box_stays(ring):
     assert "cross or touch" in cell.flaw
 
 
+def test_an_outline_is_the_same_but_for_what_programs_do_when_they_save_it():
+    drawn_anew = outline(np.round(np.roll(SQUARE, 1, axis=0)[::-1] + 0.004, 2))
+    assert drawn_anew.runs_along(SQUARE, 0.05)
+    assert not drawn_anew.runs_along(moved(0, 0.1), 0.05)
+    assert not outline(SQUARE, SQUARE).runs_along(SQUARE, 0.05)
+    assert not outline(SQUARE).runs_along(SQUARE[:0], 0.05)
+
+
+def test_an_ellipse_is_the_same_if_its_box_is():
+    rough = outline([[10, 15], [15, 10], [20, 15], [15, 20]], is_ellipse=True)
+    assert rough.runs_along(SQUARE, 0.05)
+    assert not rough.runs_along(moved(0.1, 0), 0.05)
+    assert not outline(*rough.parts).runs_along(SQUARE, 0.05)
+
+
 def test_holes_are_filled():
     cell = cell_of(outline(SQUARE, has_holes=True), SIZE)
     assert cell.ring.tolist() == SQUARE.tolist()

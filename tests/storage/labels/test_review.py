@@ -52,6 +52,23 @@ def test_a_file_that_nobody_changed_is_nothing_new(workspace, reviewed):
     assert done.unchanged > 0
 
 
+def test_what_qupath_does_to_every_outline_it_saves_is_no_correction(workspace, reviewed):
+    """It rounds to 0.01 px, may begin elsewhere and turn round, and gives ellipses its points."""
+    ref, path, content = reviewed
+    for number, one in enumerate(content["features"]):
+        geometry = one["geometry"]
+        ring = np.array(geometry["coordinates"][0][:-1]) + (-1) ** number * 0.005
+        ring = np.round(np.roll(ring, number, axis=0)[::-1], 2)
+        if geometry.get("isEllipse"):
+            turn = 2 * np.pi * np.arange(100) / 100
+            low, high = ring.min(axis=0), ring.max(axis=0)
+            unit = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+            ring = np.round((low + high) / 2 + unit * (high - low) / 2, 2)
+        geometry["coordinates"] = [[*ring.tolist(), ring[0].tolist()]]
+    done = import_review(workspace, [saved(path, content)], BY)
+    assert (done.ref, done.added, done.moved, done.removed) == (ref, 0, 0, 0)
+
+
 def test_a_new_cell_is_a_persons_and_has_its_id_and_its_reviewer(workspace, versions, reviewed):
     ref, path, content = reviewed
     content["features"].append(drawn(240, 200))
