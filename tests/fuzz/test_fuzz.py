@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.root import ROOT
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.mutation import changed_bytes, changed_json, changed_xml, changed_yaml
+from tests.fuzz.root import ROOT
 from tests.fuzz.targets import TARGETS, Target
 
 SECONDS = float(os.environ.get("SIGNETFLOW_FUZZ_SECONDS", "2"))
