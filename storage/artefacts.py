@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "MANIFEST.json"
-_ABSENT = {"size": None, "mtime_ns": None, "sha256": None}
-"""What a manifest says of a file that it does not list."""
+_ENTRY = {"size": None, "mtime_ns": None, "sha256": None}
+"""What a manifest says of a file; with these values, of one that it does not list."""
 FORMAT_VERSION = 1
 DIGEST_LENGTH = 32
 """Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
@@ -190,8 +190,13 @@ def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
     path = at.path(ref) / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-        version, _ = manifest["format_version"], manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        version = manifest["format_version"]
+        well_formed = isinstance(version, int) and all(
+            _ENTRY.keys() <= entry.keys() for entry in manifest["files"].values()
+        )
+        if not well_formed:
+            raise ValueError("its entries are not those of a manifest")  # noqa: TRY301
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
             f"{ref}: no readable {MANIFEST} in {at.path(ref)}. The artefact was deleted or "
             f"damaged; run the same command again to make it anew."
@@ -217,7 +222,7 @@ def problems(
     except IntegrityError as error:
         return [str(error)]
     if only is not None:
-        files = {only: files.get(only, _ABSENT)}
+        files = {only: files.get(only, _ENTRY)}
     folder = at.path(ref)
     found = [_problem(folder / name, entry, thorough) for name, entry in files.items()]
     return [sentence for sentence in found if sentence]

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.errors import NotFoundError, WorkspaceError, WrongUseError
+from models.errors import IntegrityError, NotFoundError, WorkspaceError, WrongUseError
 from storage.artefacts import (
     canonical_json,
     commit,
@@ -72,10 +72,24 @@ def find_checkpoint(at: Workspace, text: str) -> Ref:
 
 
 def load_state(at: Workspace, ref: Ref) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint, on the CPU."""
+    """Return the weights of a checkpoint, on the CPU.
+
+    Raises
+    ------
+    IntegrityError
+        If the file is altered, or no safetensors.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    state: dict[str, Tensor] = load_file(opened(at, ref) / WEIGHTS)
+    path = opened(at, ref) / WEIGHTS
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError, LookupError, MemoryError) as error:
+        raise IntegrityError(
+            f"{path}: no weights ({' '.join(str(error).split())[:200]}). The checkpoint was made "
+            f"by something else or is damaged; run the same command again to make it anew."
+        ) from error
     return state
 
 

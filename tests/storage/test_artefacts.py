@@ -216,3 +216,17 @@ def test_canonical_json_is_equal_for_equal_values_only():
 def test_what_has_no_canonical_form_is_refused(value):
     with pytest.raises((TypeError, ValueError)):
         canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"format_version": [1], "files": {}}', '{"format_version": 1, "files": [1]}',
+     '{"format_version": 1, "files": {"a": {"size": 1}}}', "[" * 100_000],
+)  # fmt: skip
+def test_a_manifest_of_another_form_is_no_traceback(tmp_path, text):
+    at = Workspace(tmp_path / "workspace")
+    ref = Ref(Kind.CARD, "0" * 32)
+    at.path(ref).mkdir(parents=True)
+    (at.path(ref) / "MANIFEST.json").write_text(text)
+    with pytest.raises(IntegrityError, match="no readable MANIFEST"):
+        manifest_of(at, ref)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from models.errors import IntegrityError, NotFoundError, WorkspaceError, WrongUseError
 from storage import checkpoints
+from storage.artefacts import commit, draft
 from storage.checkpoints import (
     CARD,
     WEIGHTS,
@@ -235,3 +236,12 @@ def test_each_stage_has_a_place_of_its_own(at):
     found = UnfinishedWork.of(at, "two").load()
     assert found is not None
     assert json.dumps(found[1]) == '{"step": 2}'
+
+
+def test_weights_that_are_none_are_no_traceback(tmp_path):
+    at = Workspace(tmp_path / "workspace")
+    with draft(at, Kind.CHECKPOINT) as work:
+        (work.path / WEIGHTS).write_bytes(b"\x08" + bytes(7) + b'{"a": 1}')
+        ref = commit(at, Kind.CHECKPOINT, work)
+    with pytest.raises(IntegrityError, match=r"weights\.safetensors: no weights"):
+        load_state(at, ref)
