@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage.labels.store import LabelVersion
 
 COCO_FILE = "annotations_coco.json"
-_COLOURS = {
+COLOURS = {
     Origin.HUMAN: [0, 160, 0],
     Origin.WEAK: [0, 120, 220],
     Origin.PSEUDO: [230, 120, 0],
@@ -219,7 +219,7 @@ def _feature(version: LabelVersion, cell: ExportedCell, taken: set[str]) -> dict
         measurements["score"] = cell.score
     properties = {
         "objectType": "annotation",
-        "classification": {"name": cell.origin.name.lower(), "color": _COLOURS[cell.origin]},
+        "classification": {"name": cell.origin.name.lower(), "color": COLOURS[cell.origin]},
         "measurements": measurements,
         "metadata": {
             "version": version.info.digest,

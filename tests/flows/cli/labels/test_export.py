@@ -49,3 +49,14 @@ def test_nothing_but_geojson_is_compressed(run, refs, tmp_path):
 
     assert code == 2
     assert "--gz compresses GeoJSON only" in err
+
+
+def test_regions_are_written_as_ome_zarr(run, refs, tmp_path):
+    folder = tmp_path / "out"
+    words = ("--format", "ome-zarr", "--output", folder, "--json")
+    code, out, _ = run("export", refs[1].digest, *words)
+
+    answer = json.loads(out)
+    assert (code, answer["n_cells"]) == (0, 3)
+    assert answer["files"] == [str(folder / "slide-a@0,0")]
+    assert (folder / "slide-a@0,0" / "labels" / "cells" / "0" / "zarr.json").is_file()
