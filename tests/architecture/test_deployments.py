@@ -1,0 +1,122 @@
+"""The shipped set-ups hold together: compose, units, proxy and env file name the same things."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "docker" / "compose.yaml"
+CADDYFILE = ROOT / "docker" / "Caddyfile"
+DOCKERFILE = ROOT / "docker" / "Dockerfile"
+EXAMPLE = ROOT / "deployments" / "signetflow.env.example"
+UNITS = sorted((ROOT / "deployments" / "systemd").glob("*.service"))
+PREFECT_FILE = ROOT / "deployments" / "prefect.yaml"
+SECRET = re.compile(r"PASSWORD|SECRET|HASH|AUTH_STRING|ACCESS_KEY|TOKEN")
+THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$)")
+HARDENING = {
+    "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "CapabilityBoundingSet=",
+    "RestrictSUIDSGID=yes", "KillMode=control-group", "TimeoutStopSec=",
+    "EnvironmentFile=/etc/signetflow/signetflow.env", "Restart=",
+}  # fmt: skip
+
+
+def text(path):
+    return path.read_text(encoding="utf-8")
+
+
+def explained():
+    return dict(re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", text(EXAMPLE), re.MULTILINE))
+
+
+def services():
+    return yaml.safe_load(text(COMPOSE))["services"]
+
+
+def asked():
+    named = set(re.findall(r"\$\{([A-Z0-9_]+)", text(COMPOSE)))
+    passed = re.findall(r"^ +([A-Z][A-Z0-9_]+):$", text(COMPOSE), re.MULTILINE)
+    proxy = re.findall(r"\{\$([A-Z0-9_]+)", text(CADDYFILE))
+    return named | set(passed) | set(proxy)
+
+
+def test_every_variable_that_is_asked_for_is_explained():
+    assert asked() - set(explained()) == set()
+
+
+def test_every_variable_that_is_explained_is_read_by_something():
+    code = "".join(text(path) for path in (ROOT / "flows").rglob("*.py"))
+    unread = {
+        name
+        for name in set(explained()) - asked()
+        if not THIRD_PARTY.match(name) and name not in code
+    }
+    assert unread == set()
+
+
+def test_no_secret_of_the_env_file_has_a_default():
+    assert {
+        name: value for name, value in explained().items() if SECRET.search(name) and value
+    } == {}
+
+
+def test_no_secret_of_compose_has_a_default_or_is_written_out():
+    for name, default in re.findall(r"\$\{([A-Z0-9_]+)(:?-[^}]+)?", text(COMPOSE)):
+        assert not (SECRET.search(name) and default), name
+    for service in services().values():
+        for name, value in service.get("environment", {}).items():
+            assert not SECRET.search(name) or not value or "${" in value, name
+    assert not re.search(r"://[^:/\s]+:[^$@\s]+@", text(COMPOSE))
+
+
+def test_the_proxys_is_the_only_published_port():
+    assert [name for name, one in services().items() if one.get("ports")] == ["proxy"]
+    assert all(one.get("network_mode") != "host" for one in services().values())
+
+
+def test_every_image_is_named_with_a_version():
+    images = [one["image"] for one in services().values()]
+    images += re.findall(r"^FROM (?!\$\{VARIANT\})(\S+)", text(DOCKERFILE), re.MULTILINE)
+    assert [one for one in images if ":" not in one or "latest" in one] == []
+
+
+def test_every_service_but_the_one_that_ends_is_started_again():
+    again = {name for name, one in services().items() if one["restart"] == "unless-stopped"}
+    assert set(services()) - again == {"bootstrap"}
+
+
+def test_the_image_does_not_run_as_root():
+    users = re.findall(r"^USER (\S+)", text(DOCKERFILE), re.MULTILINE)
+    assert users == ["signetflow"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_a_unit_gives_up_what_it_does_not_need(unit):
+    lines = text(unit).splitlines()
+    missing = {one for one in HARDENING if not any(line.startswith(one) for line in lines)}
+    assert missing == set()
+
+
+def test_workers_of_a_host_share_the_folder_of_the_slots():
+    worker = text(ROOT / "deployments" / "systemd" / "signetflow-worker@.service")
+    assert "PrivateTmp=no" in worker.splitlines()
+    mounts = [services()[name]["volumes"] for name in ("cpu-worker", "gpu-worker")]
+    assert all(any(str(one).startswith("slots:/tmp/") for one in each) for each in mounts)
+
+
+@pytest.mark.server
+@pytest.mark.xdist_group("prefect")
+def test_every_entrypoint_of_the_deployments_loads(tmp_path):
+    entrypoints = [one["entrypoint"] for one in yaml.safe_load(text(PREFECT_FILE))["deployments"]]
+    code = (
+        "import sys\nfrom prefect.flows import load_flow_from_entrypoint as load\n"
+        "print(*[load(one, use_placeholder_flow=False).name for one in sys.argv[1:]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *entrypoints], cwd=ROOT, capture_output=True, text=True,
+        check=False, env={"PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == [one.rpartition(":")[2] for one in entrypoints], done.stderr
