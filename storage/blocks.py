@@ -93,15 +93,15 @@ class BlockPixels:
         """
         down = _span(block.window.y0, block.window.y1, slide.height, downsample, around_px)
         across = _span(block.window.x0, block.window.x1, slide.width, downsample, around_px)
-        whole = Window(0, 0, slide.width, slide.height)
         y0, x0, y1, x1 = (
-            round(place * downsample) for place in (down.begin, across.begin, down.end, across.end)
+            round(place * downsample)
+            for place in (down.begin, across.begin, down.stop, across.stop)
         )
-        shape = down.end - down.begin, across.end - across.begin
-        pixels = slide.read(Window(x0, y0, x1, y1).clipped(whole), downsample, shape)
+        shape = down.stop - down.begin, across.stop - across.begin
+        pixels = slide.read(Window(x0, y0, x1, y1), downsample, shape)
         top, left = down.first - down.begin, across.first - across.begin
         return cls(
-            pixels,
+            pixels[: down.end - down.begin, : across.end - across.begin],
             Area(top, left, down.last - down.first, across.last - across.first),
             (down.first, across.first),
             Placement(x0 + left * downsample, y0 + top * downsample, downsample),
@@ -130,12 +130,16 @@ class BlockPixels:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """One side of a block in working pixels: what is read, and the part that is asked for."""
+    """One side of a block, in working pixels."""
 
     begin: int
+    """Of what the network sees; a multiple of the stride."""
     first: int
+    """Of the part that is asked for."""
     last: int
     end: int
+    stop: int
+    """Of what is read: the multiple of the stride at or behind the end, maybe off the slide."""
 
 
 def _span(low: int, high: int, length: int, downsample: float, around_px: int) -> _Span:
@@ -144,4 +148,5 @@ def _span(low: int, high: int, length: int, downsample: float, around_px: int) -
     first = min(round(low / downsample), whole - 1)
     last = max(first + 1, min(round(high / downsample), whole))
     begin = max(0, (first - around_px) // STRIDE_PX * STRIDE_PX)
-    return _Span(begin, first, last, min(whole, last + around_px))
+    end = min(whole, last + around_px)
+    return _Span(begin, first, last, end, -(-end // STRIDE_PX) * STRIDE_PX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.geometry.tiles import Window, level_window
+from models.geometry.tiles import Window, level_window, on_stride
 from models.networks.settings import NetworkSettings
 from models.runtime import resolve
 from models.runtime_settings import RuntimeSettings
@@ -73,7 +73,7 @@ def survey(finder: Finder, path: Path, mpp: float | None) -> Survey:
     from storage.slides import open_slide
 
     with open_slide(path, mpp) as slide:
-        downsample = finder.scale.downsample_of(path, slide.mpp)
+        downsample = on_stride(finder.scale.downsample_of(path, slide.mpp))
         return Survey(path, mpp, downsample, tuple(blocks_of(slide, downsample)))
 
 

@@ -154,6 +154,15 @@ def working_downsample(
     return wanted
 
 
+def on_stride(downsample: float) -> float:
+    """Return the nearest downsample at which a stride of a network is a whole number of pixels.
+
+    At most 1.6 % off, less than `SAME_SCALE`. Pieces of a slide that begin at multiples of the
+    stride are then read without a fraction of a pixel between them.
+    """
+    return max(1.0, round(downsample * STRIDE_PX) / STRIDE_PX)
+
+
 def choose_level(level_downsamples: Sequence[float], downsample: float) -> int:
     """Return the coarsest level that is at least as fine as the downsample, else level 0."""
     fine_enough = [

@@ -1,6 +1,7 @@
 """Cells of a slide, however it was cut into blocks: each of them once and whole."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from models.runtime import Runtime
 from storage.blocks import Block, block_around, blocks_of
 from storage.scale import Scale
 from storage.slides import open_slide
-from tasks.find import Finder, Survey, write_found
+from tasks.find import Finder, Survey, survey, write_found
 
 SIDE = 1500
 LARGE = (560, 900, 1010, 1200)
@@ -82,10 +83,10 @@ def in_one_block(finder, picture, tmp_path_factory):
     return found(finder, picture, (Block(whole, whole),), tmp_path_factory.mktemp("one"))
 
 
-def found(finder, picture, blocks, folder):
+def found(finder, picture, blocks, folder, downsample=1.0):
     """Return the boxes of what is written of a picture."""
     target = folder / "cells.geojson"
-    write_found(finder, Survey(picture, None, 1.0, tuple(blocks)), target, lambda: None)
+    write_found(finder, Survey(picture, None, downsample, tuple(blocks)), target, lambda: None)
     rings = [
         np.array(feature["geometry"]["coordinates"][0])
         for feature in json.loads(target.read_text())["features"]
@@ -134,3 +135,24 @@ def test_the_grid_of_blocks_changes_no_cell(finder, picture, in_one_block, tmp_p
     with open_slide(picture) as slide:
         blocks = list(shifted(slide, 512, shift))
     require_same(found(finder, picture, blocks, tmp_path), in_one_block)
+
+
+@pytest.mark.slow
+def test_blocks_change_no_cell_where_pixels_are_no_whole_ones_of_the_slide(
+    finder, picture, tmp_path
+):
+    with Image.open(picture) as image:
+        larger = image.resize((round(SIDE * 1.37), round(SIDE * 1.37)), Image.Resampling.BILINEAR)
+    larger.save(tmp_path / "larger.png")
+    asked = survey(replace(finder, scale=Scale(1.37, None)), tmp_path / "larger.png", None)
+    with open_slide(asked.path) as slide:
+        small = blocks_of(slide, asked.downsample, core_px=300)
+    folders = tmp_path / "whole", tmp_path / "blocks"
+    for folder in folders:
+        folder.mkdir()
+    boxes = [
+        found(finder, asked.path, blocks, folder, asked.downsample)
+        for folder, blocks in zip(folders, (asked.blocks, small), strict=True)
+    ]
+    assert len(asked.blocks) == 1
+    require_same(boxes[1], boxes[0])

@@ -13,11 +13,14 @@ from pydantic import ValidationError
 from models.errors import InputError
 from models.geometry.settings import EllipseSettings, TileSettings
 from models.geometry.tiles import (
+    SAME_SCALE,
+    STRIDE_PX,
     Placement,
     Window,
     choose_level,
     grid,
     level_window,
+    on_stride,
     placed,
     plausible_mpp,
     spans,
@@ -154,3 +157,12 @@ def test_the_edge_of_a_cell_is_thinner_than_the_cell():
 def test_a_grown_window_moves_every_side():
     assert Window(10, 20, 30, 50).grown(5) == Window(5, 15, 35, 55)
     assert Window(10, 20, 30, 50).grown(-5) == Window(15, 25, 25, 45)
+
+
+@given(st.floats(1, 40))
+def test_at_a_downsample_on_the_stride_pieces_begin_on_whole_pixels(downsample: float) -> None:
+    near = on_stride(downsample)
+    assert (near * STRIDE_PX).is_integer()
+    assert near >= 1
+    assert abs(near - downsample) <= SAME_SCALE * downsample
+    assert on_stride(near) == near
