@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from flows.config import RetrainConfig
 from flows.planning import link_report, plan_of
 from flows.slots import in_slot
 from flows.stages import Conductor, open_run
-from models.errors import BusyError
+from models.errors import BusyError, WorkspaceError
 from storage.champion import standing
 from storage.layout import Workspace
 from storage.locks import IfBusy, retraining, shared
@@ -84,11 +85,13 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
         report = conductor.report()
     except BaseException as error:
         message = str(error) or type(error).__name__
-        run.ledger.finish_run(run.run_id, "failed", time.time(), message=message)
-        tracker.run_ended(None, message)
+        with suppress(WorkspaceError):  # a full disk takes no note either: say what came first
+            run.ledger.finish_run(run.run_id, "failed", time.time(), message=message)
+            tracker.run_ended(None, message)
         raise
-    run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
+    # In this order: what is completed is not gone through again, and the end would never be told.
     tracker.run_ended(report)
+    run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
     _tell_prefect(run, report, before)
     return report
 

@@ -14,12 +14,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from models.errors import SignetflowError, StoppedError
+from models.errors import SignetflowError, StoppedError, WorkspaceError
 from storage.artefacts import digest_of, problems
 from storage.checkpoints import UnfinishedWork
 from storage.layout import CARD, WITH_CARD, Kind, Ref, Workspace
@@ -213,7 +214,8 @@ class Stage:
                 intact = known is not None and not harm
                 ref = known.ref if known and intact else self._make(run, label, key, arguments)
         except BaseException as error:
-            _note(run, label, key, "failed", str(error) or type(error).__name__)
+            with suppress(WorkspaceError):  # a full disk takes no note either: say what came first
+                _note(run, label, key, "failed", str(error) or type(error).__name__)
             raise
         _note(run, label, key, "cached" if intact else "completed", harm and f"made again: {harm}")
         return ref, intact

@@ -7,9 +7,10 @@ import pytest
 
 from flows.config import Arm
 from flows.retrain import NOTHING_NEW, SKIPPED, retrain
-from models.errors import InputError, NotFoundError
+from models.errors import InputError, NotFoundError, WorkspaceError
 from models.geometry.settings import TileSettings
 from storage.labels.log import log
+from storage.ledger import Ledger
 from storage.locks import retraining
 from tasks.report import read_table
 
@@ -52,6 +53,44 @@ def test_a_run_that_fails_says_why_and_keeps_what_it_has(own_ground):
     assert (failed.label, failed.state) == ("cut regions", "failed")
     assert [event.body.get("state") for event in ledger.pending_events()] == [None, "failed"]
     assert log(own_ground.at) == before
+
+
+def test_a_run_that_was_killed_before_its_end_was_written_tells_its_end(own_ground, monkeypatch):
+    config = supervised_only(own_ground)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_words, **_named):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish_run", kill)
+        with pytest.raises(Killed):
+            retrain.fn(config, own_ground.at.root)
+    ledger = own_ground.run.ledger
+    assert ledger.runs()[0].state == "running"
+    told = [event.topic.split("/")[0] for event in ledger.pending_events()]
+    assert told == ["run", "round", "end"]
+    retrain.fn(config, own_ground.at.root)
+    assert ledger.runs()[0].state == "completed"
+
+
+def test_a_full_disk_is_what_is_said_even_if_that_cannot_be_noted(own_ground, monkeypatch):
+    def refuse(*_words, **_named):
+        raise WorkspaceError("ledger.db: the ledger refused")
+
+    def fill(*_words, **_named):
+        for name in ("note_stage", "finish_run", "post"):
+            patch.setattr(Ledger, name, refuse)
+        raise WorkspaceError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.checkpoints.commit", fill)
+        with pytest.raises(WorkspaceError, match="no space left"):
+            retrain.fn(supervised_only(own_ground), own_ground.at.root)
+    retrain.fn(supervised_only(own_ground), own_ground.at.root)
+    assert own_ground.run.ledger.runs()[0].state == "completed"
 
 
 def test_an_unknown_dataset_leaves_no_run(own_ground):
