@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 STRAIGHT_PX = 0.05
 """How far a side of a rectangle may lean; QuPath rounds corners to 0.01 px."""
-MINIMUM_SIDE_PX = 32
-"""Of a region, in level-0 pixels: less holds no cell with what is around it."""
+MINIMUM_SIDE_PX = 64
+"""Of a region, in level-0 pixels: what is smaller is a cell whose class looks like a region's."""
 MINIMUM_INSIDE = 0.5
 """The part of a region that must lie on the slide; else it is of another one."""
 

@@ -125,12 +125,12 @@ def test_a_region_that_lies_mostly_off_the_slide_is_of_another_one(corners):
 
 
 def test_a_region_as_small_as_a_cell_is_refused_with_its_class():
-    with pytest.raises(AnnotationError, match=r"20 x 100 px, expected at least 32.*'annotated'"):
+    with pytest.raises(AnnotationError, match=r"20 x 100 px, expected at least 64.*'annotated'"):
         region_of(drawn(rectangle(0, 0, 20, 100)), ANNOTATED, SIZE)
 
 
 @given(
-    st.integers(0, 900), st.integers(0, 700), st.integers(40, 100), st.integers(40, 100),
+    st.integers(0, 900), st.integers(0, 700), st.integers(65, 100), st.integers(65, 100),
     st.integers(-4, 4),
 )  # fmt: skip
 def test_a_window_drawn_as_a_rectangle_comes_back(x0, y0, width, height, rounding):
