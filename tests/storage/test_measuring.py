@@ -90,7 +90,8 @@ def test_what_is_too_large_for_one_child_among_many_is_read_by_the_large_one(tmp
 
 def test_children_end_with_the_work_even_if_it_was_given_up(images):
     with Measurer(2) as measurer:
-        next(measurer.ahead(images, measurer.measure))
+        _, first = next(measurer.ahead(images, measurer.measure))
+        first.result()  # a child starts with its first work
         started = [one._process._child for one in measurer._decoders]
         children = [psutil.Process(one.pid) for one in started if one is not None]
         assert children
