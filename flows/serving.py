@@ -106,8 +106,7 @@ def require_loopback(host: str) -> None:
     if host not in LOOPBACK:
         raise WrongUseError(
             f"--host {host}: neither Prefect nor MLflow asks who calls, so they listen on loopback "
-            f"only. Put the reverse proxy of docker/ with its passwords before them; "
-            f"docs/operations.md says how."
+            f"only. Put the reverse proxy of docker/Caddyfile with its passwords before them."
         )
 
 
@@ -198,7 +197,8 @@ def environment(what: Serving) -> dict[str, str]:
     ours = {
         "PREFECT_HOME": str(what.at.prefect_home.absolute()),
         "PREFECT_API_URL": what.prefect_url,
-        "PREFECT_SERVER_UI_API_URL": what.prefect_url,
+        # Behind a proxy, browsers find Prefect under its name, not on loopback.
+        "PREFECT_SERVER_UI_API_URL": os.environ.get("PREFECT_SERVER_UI_API_URL", what.prefect_url),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_TRACKING_URI": what.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
