@@ -1,6 +1,5 @@
-from types from typing import Any
-
-import SimpleNamespace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
