@@ -69,7 +69,7 @@ class Reader:
 
 
 def reviewed(folder: Path) -> str:
-    """Do what a person does in QuPath: take one found cell over, and export what was looked at."""
+    """Do what a person does in QuPath: move a found cell, call it right, and export all."""
     taken = ""
     (folder / "reviewed").mkdir()
     for path in sorted((folder / "for_qupath").glob("*-positive.geojson")):
@@ -78,18 +78,20 @@ def reviewed(folder: Path) -> str:
             told = one["properties"]["classification"]
             if not taken and told["name"] == "pseudo":
                 told["name"], taken = "Signet ring cell", str(one["id"])
+                ring = one["geometry"]["coordinates"][0]
+                one["geometry"]["coordinates"][0] = [[x + 2, y + 1] for x, y in ring]
         (folder / "reviewed" / path.name).write_text(json.dumps(content))
     assert taken, "the networks found no cell"
     return taken
 
 
 def test_the_page_is_made_of_commands_that_are_known():
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 10
     commands = [line for block in BLOCKS for line in block.splitlines() if "signetflow" in line]
     verbs = {" ".join(line.split()[1:3]) for line in commands}
     assert {
         "demo --size", "ingest geojson", "ingest slides", f"plan {PRESET}", f"run {PRESET}",
-        "report latest", "labels log", "labels export", "predict new/*.svs",
+        "report latest", "labels log", "labels export", "labels import", "predict new/*.svs",
     } < verbs  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def test_every_command_of_the_page_works_in_its_order(tmp_path, demo):
     person = Reader(tmp_path, fewer_steps(tmp_path / "few-steps.yaml"))
     (tmp_path / "play").symlink_to(demo.at.root)
     at = Workspace(tmp_path / "workspace")
-    export, draw, annotated, normal, run, report, labels, again, predict = BLOCKS
+    export, draw, annotated, normal, run, report, labels, correct, again, predict = BLOCKS
 
     person.type(export + draw)
     assert len(list((tmp_path / "slides").glob("*.svs"))) == 5
@@ -120,6 +122,9 @@ def test_every_command_of_the_page_works_in_its_order(tmp_path, demo):
     assert {f"organ0{n}-slide00-positive.geojson" for n in range(5)} < names
 
     taken = reviewed(tmp_path)
+    corrected = person.type(correct)
+    assert "0 cells added, 1 moved" in corrected
+    assert person.type(correct) == corrected  # the same version once more
     person.type(again)
     after = open_catalogue(at, latest(at, "mine"))
     assert {one.name for one in after.items} == {one.name for one in before.items}
