@@ -23,7 +23,7 @@ MEMORY_MB = MEMORY_LIMIT_MB
 """Of all children together."""
 SMALLEST_MB, LARGEST_MB = 128, 384
 """Of one child among many. What needs more is measured alone, by one that has all of it."""
-WAITING_PER_CHILD = 4
+WAITING_PER_CHILD = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

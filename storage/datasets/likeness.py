@@ -109,7 +109,8 @@ def _near(looks: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
 
 def _bits(look: str) -> NDArray[np.float32]:
     """Return a hash as +1 and -1, (SIDE, SIDE)."""
-    return np.where(imagehash.hex_to_hash(look).hash, np.float32(1), np.float32(-1))
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(look), np.uint8)).reshape(SIDE, SIDE)
+    return np.where(bits, np.float32(1), np.float32(-1))
 
 
 def _views(bits: NDArray[np.float32]) -> list[NDArray[np.float32]]:

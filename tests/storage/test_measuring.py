@@ -12,7 +12,7 @@ from PIL import Image
 
 from models.errors import ImageError
 from storage.images import ImageDecoder, Measured, OutOfMemoryError
-from storage.measuring import Measurer, n_cores
+from storage.measuring import WAITING_PER_CHILD, Measurer, n_cores
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_files_are_asked_for_a_little_ahead_and_not_all_at_once(images):
     with Measurer(2) as measurer:
         results = measurer.ahead(paths(), measurer.measure)
         next(results)
-        assert len(asked) == 9
+        assert len(asked) == 1 + 2 * WAITING_PER_CHILD
 
 
 def test_a_file_that_needs_more_memory_is_measured_alone_with_all_of_it(images, monkeypatch):
