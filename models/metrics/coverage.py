@@ -16,16 +16,19 @@ from models.metrics.pairs import meetings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.metrics.pairs import Boxes
+    from models.metrics.pairs import Boxes, Meetings
 
 
-def covered(truth: Boxes, predicted: Boxes, share: float) -> NDArray[np.bool_]:
+def covered(
+    truth: Boxes, predicted: Boxes, share: float, near: Meetings | None = None
+) -> NDArray[np.bool_]:
     """Return whether at least ``share`` of each cell's box lies under detections, (n,).
 
     Where one detection covers enough, or all of them added up do not, no union is computed. With
     ``share`` at or below the IoU of a match every matched cell is therefore covered.
+    ``near`` spares the search for what meets, where it was made before.
     """
-    near = meetings(truth, predicted)
+    near = near or meetings(truth, predicted)
     needed = share * areas(truth.xyxy)
     n_cells = len(needed)
     largest = np.zeros(n_cells)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.annotations import Role
-from models.metrics.pairs import Boxes, meetings
+from models.metrics.pairs import Boxes, Meetings, meetings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,8 @@ class Matches:
     """(m,) of each detection."""
     found: NDArray[np.int64]
     """(m,) the row of `truth` that each detection found, or `UNMATCHED`."""
+    near: Meetings
+    """Every detection and cell that share some area."""
 
     @property
     def is_hit(self) -> NDArray[np.bool_]:
@@ -72,7 +74,9 @@ def match(images: Sequence[ImageCells], iou: float) -> Matches:
     truth = _joined([image.truth for image in images])
     predicted = _joined([image.predicted for image in images])
     scores = np.concatenate([np.zeros(0), *(image.scores for image in images)])
-    return Matches(truth, predicted, scores, _greedy(truth, predicted, scores, iou))
+    near = meetings(predicted, truth)
+    overlap = near.iou(predicted, truth)
+    return Matches(truth, predicted, scores, _greedy(near, overlap, scores, iou), near)
 
 
 def match_boxes(
@@ -93,16 +97,14 @@ def _joined(boxes: list[NDArray[np.float64]]) -> Boxes:
 
 
 def _greedy(
-    truth: Boxes, predicted: Boxes, scores: NDArray[np.float64], minimum: float
+    near: Meetings, iou: NDArray[np.float64], scores: NDArray[np.float64], minimum: float
 ) -> NDArray[np.int64]:
-    near = meetings(predicted, truth)
-    iou = near.iou(predicted, truth)
     kept = np.flatnonzero(iou >= minimum)
     rows, cells = near.query[kept], near.other[kept]
     # Ties: of equal scores the earlier detection, of equal overlaps the earlier cell.
     order = np.lexsort((cells, -iou[kept], rows, -scores[rows]))
     found = np.full(len(scores), UNMATCHED)
-    free = bytearray(b"\1") * len(truth.image)
+    free = bytearray(b"\1") * (int(cells.max(initial=-1)) + 1)
     searching = bytearray(b"\1") * len(scores)
     for row, cell in zip(rows[order].tolist(), cells[order].tolist(), strict=True):
         if searching[row] and free[cell]:

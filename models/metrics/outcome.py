@@ -90,7 +90,9 @@ class Outcome:
     def of(cls, images: Sequence[ImageCells], settings: EvaluationSettings) -> Outcome:
         """Match the images."""
         matches = match(images, settings.iou)
-        together = covered(matches.truth, matches.predicted, settings.collective)
+        together = covered(
+            matches.truth, matches.predicted, settings.collective, matches.near.turned()
+        )
         return cls(Roles.of(images), matches, together)
 
     @property

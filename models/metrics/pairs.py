@@ -53,6 +53,10 @@ class Meetings:
         overlap: NDArray[np.float64] = self.shared / (areas(query.xyxy)[self.query] + rest)
         return overlap
 
+    def turned(self) -> Meetings:
+        """Return the same pairs with the sets in the other order."""
+        return Meetings(self.other, self.query, self.shared)
+
 
 def meetings(query: Boxes, other: Boxes) -> Meetings:
     """Return every pair of boxes of one image whose intersection has an area."""
