@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from models.annotations import CellRecords, Origin, PixelClass
+from models.annotations import CellRecords, PixelClass
 from models.errors import LabelContractError, NotFoundError
 from storage.arrays import folder_name, open_array, write_array
-from storage.artefacts import canonical_json, commit, digest_of, draft, manifest_of, opened
+from storage.artefacts import canonical_json, commit, draft, manifest_of, opened
 from storage.checked import altered_error
 from storage.labels.contract import (
     RegionLabels,
@@ -26,8 +26,8 @@ from storage.labels.contract import (
     require_human_pixels,
     require_human_records,
 )
+from storage.labels.identity import region_entry, version_digest
 from storage.labels.records import (
-    content_digest,
     human_digest,
     read_parents,
     read_records,
@@ -231,7 +231,7 @@ class LabelDraft:
             ),
             self._writers.submit(write_records, folder / RECORDS, records),
         )
-        entry = _entry(labels)
+        entry = region_entry(labels)
         for one in written:
             one.result()
         self._entries[region_id] = entry
@@ -268,8 +268,7 @@ class LabelDraft:
         if self._drawn is not None and self._parent is not None:
             require_all_regions(self._entries, self._parent.entries)
         entries = dict(sorted(self._entries.items()))
-        content = {region_id: entry.content for region_id, entry in entries.items()}
-        digest = digest_of({**self._facts, "regions": content})
+        digest = version_digest(self._facts, entries)
         info = self._info(digest, entries)
         listed = {region_id: entry.to_json() for region_id, entry in entries.items()}
         (self._work.path / VERSION).write_text(canonical_json(info.to_json()))
@@ -319,17 +318,3 @@ class LabelDraft:
             require_human_records(region_id, records, CellRecords.none())
         elif human_digest(records) != parent.entries[region_id].human_digest:
             require_human_records(region_id, records, parent.records(region_id))
-
-
-def _entry(labels: RegionLabels) -> RegionEntry:
-    records, place = labels.records, labels.placement
-    transform = np.array([place.x0, place.y0, place.downsample, labels.next_cell_id], np.float64)
-    counts = {origin: int(np.count_nonzero(records.origins == origin)) for origin in Origin}
-    return RegionEntry(
-        placement=place,
-        next_cell_id=labels.next_cell_id,
-        content=content_digest(records, transform, labels.classes, labels.cells),
-        n_cells={origin.name.lower(): count for origin, count in counts.items() if count},
-        human_count=counts[Origin.HUMAN],
-        human_digest=human_digest(records),
-    )
