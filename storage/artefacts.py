@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import IntegrityError, WorkspaceError
+from storage.formats import CURRENT
 from storage.layout import Kind, Ref, Workspace
 from storage.locks import shared
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 MANIFEST = "MANIFEST.json"
 _ENTRY = {"size": None, "mtime_ns": None, "sha256": None}
 """What a manifest says of a file; with these values, of one that it does not list."""
-FORMAT_VERSION = 1
 DIGEST_LENGTH = 32
 """Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
 _STORAGE_ERRORS = {
@@ -112,7 +112,7 @@ def storing(place: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def _write_manifest(folder: Path, digest: str | None) -> str:
+def _write_manifest(folder: Path, kind: Kind, digest: str | None) -> str:
     listed = {
         str(path.relative_to(folder)): {
             "size": path.stat().st_size,
@@ -122,7 +122,7 @@ def _write_manifest(folder: Path, digest: str | None) -> str:
         for path in files_of(folder)
     }
     content = digest or digest_of({name: entry["sha256"] for name, entry in listed.items()})
-    manifest = {"format_version": FORMAT_VERSION, "digest": content, "files": listed}
+    manifest = {"format_version": CURRENT[kind], "digest": content, "files": listed}
     (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1))
     return content
 
@@ -147,6 +147,17 @@ def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def seal(folder: Path, kind: Kind, digest: str | None = None) -> str:
+    """Write a folder's manifest, wait until all of it is on the disk, and return its digest."""
+    content = _write_manifest(folder, kind, digest)
+    for path in [*files_of(folder), folder / MANIFEST]:
+        sync(path)
+    for below in [p for p in folder.rglob("*") if p.is_dir()]:
+        sync(below)
+    sync(folder)
+    return content
+
+
 def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) -> Ref:
     """Make a draft visible under its digest; the same content twice is one artefact.
 
@@ -157,13 +168,7 @@ def commit(at: Workspace, kind: Kind, work: Draft, digest: str | None = None) ->
     digest
         The identity, where it is not that of the files (label versions hash decoded content).
     """
-    content = _write_manifest(work.path, digest)
-    for path in [*files_of(work.path), work.path / MANIFEST]:
-        sync(path)
-    for folder in [p for p in work.path.rglob("*") if p.is_dir()]:
-        sync(folder)
-    sync(work.path)
-    ref = Ref(kind, content)
+    ref = Ref(kind, seal(work.path, kind, digest))
     target = at.path(ref)
     try:
         work.path.rename(target)
@@ -185,8 +190,35 @@ def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
     Raises
     ------
     IntegrityError
-        If the artefact is missing or its manifest is unreadable or from a newer format.
+        If the artefact is missing or its manifest is unreadable.
+    WorkspaceError
+        If it was written in another format.
     """
+    manifest = _manifest(at, ref)
+    version, current = manifest["format_version"], CURRENT[ref.kind]
+    if version < current:
+        raise WorkspaceError(
+            f"{ref}: written in format {version}, this signetflow reads {current}. Bring the "
+            f"workspace there once, while nothing runs: signetflow migrate --workspace {at.root}"
+        )
+    return manifest
+
+
+def format_of(at: Workspace, ref: Ref) -> int:
+    """Return the format that an artefact was written in.
+
+    Raises
+    ------
+    IntegrityError
+        If its manifest is missing or unreadable.
+    WorkspaceError
+        If it is a format that only a newer signetflow knows.
+    """
+    version: int = _manifest(at, ref)["format_version"]
+    return version
+
+
+def _manifest(at: Workspace, ref: Ref) -> dict[str, Any]:
     path = at.path(ref) / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
@@ -201,9 +233,9 @@ def manifest_of(at: Workspace, ref: Ref) -> dict[str, Any]:
             f"{ref}: no readable {MANIFEST} in {at.path(ref)}. The artefact was deleted or "
             f"damaged; run the same command again to make it anew."
         ) from error
-    if version > FORMAT_VERSION:
+    if version > CURRENT[ref.kind]:
         raise WorkspaceError(
-            f"{ref}: written in format {version}, this signetflow reads up to {FORMAT_VERSION}. "
+            f"{ref}: written in format {version}, this signetflow reads up to {CURRENT[ref.kind]}. "
             f"Use the newer signetflow that wrote it."
         )
     return manifest

@@ -38,6 +38,8 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL UNIQUE, body TEXT NOT NULL, delivered REAL
 ) STRICT;
 """
+MIGRATIONS: dict[int, str] = {}
+"""From an old format: the SQL that leads to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,16 @@ class Ledger:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._opened() as connection:
+            self._prepare(connection)
+            with connection:
+                yield connection
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self.path, timeout=60)) as connection:
-                self._prepare(connection)
-                with connection:
-                    yield connection
+                yield connection
         except sqlite3.DatabaseError as error:
             raise WorkspaceError(
                 f"{self.path}: the ledger refused ({error}). Check free space and permissions, "
@@ -117,19 +124,46 @@ class Ledger:
             ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version = self._version(connection)
         if version == SCHEMA_VERSION:
             return
+        if version:
+            raise WorkspaceError(
+                f"{self.path}: ledger format {version}, this signetflow reads {SCHEMA_VERSION}. "
+                f"Bring it there once, while nothing runs: "
+                f"signetflow migrate --workspace {self.at.root}"
+            )
+        connection.execute("PRAGMA journal_mode=WAL")
+        with exclusive(self.path.parent / "schema.lock"):
+            if self._version(connection) == 0:
+                connection.executescript(
+                    f"BEGIN;{SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+                )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Return the file's format, 0 if it is new."""
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise WorkspaceError(
                 f"{self.path}: ledger format {version}, this signetflow reads {SCHEMA_VERSION}. "
                 f"Use the newer signetflow that wrote it."
             )
-        connection.execute("PRAGMA journal_mode=WAL")
-        with exclusive(self.path.parent / "schema.lock"):
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        return version
+
+    def is_outdated(self) -> bool:
+        """Return whether an older signetflow wrote the file and none has migrated it since."""
+        if not self.path.exists():
+            return False
+        with self._opened() as connection:
+            return 0 < self._version(connection) < SCHEMA_VERSION
+
+    def migrate(self) -> None:
+        """Bring the file to today's format, step by step; each step happens whole or not at all."""
+        while self.is_outdated():
+            with self._opened() as connection:
+                version = self._version(connection)
                 connection.executescript(
-                    f"BEGIN;{SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+                    f"BEGIN;{MIGRATIONS[version]};PRAGMA user_version={version + 1};COMMIT;"
                 )
 
     def find(self, key: str) -> StageRecord | None:

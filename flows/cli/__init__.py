@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 COMMANDS = ("demo", "ingest", "run", "plan", "status", "labels", "evaluate", "predict", "report",
-            "study", "models", "track", "ops", "doctor")  # fmt: skip
+            "study", "models", "track", "ops", "migrate", "doctor")  # fmt: skip
 """In the order of `--help`; each is a module of this folder that adds itself with `register`."""
 
 for _name in COMMANDS:
