@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _UNET_STRIDE = 32
 _UNET_BORDER_PX = 192
-"""Measured on trained networks, docs/decisions/0010-exact-seams.md: the receptive field of ResNet-34
-is wider than this, but what lies further out hardly counts."""
+"""Measured on trained networks (docs/decisions/0010-exact-seams.md): the receptive field of a
+ResNet-34 is wider than this, but what lies further out hardly counts."""
 _DRAWING = threading.Lock()
 """First weights are drawn from the process's one generator: from two threads they would mix."""
 
