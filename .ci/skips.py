@@ -5,6 +5,7 @@ Run as ``python .ci/skips.py JUNIT_XML ALLOWED``.
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -15,7 +16,9 @@ def skipped(report: Path) -> dict[str, str]:
     found = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314  # pytest wrote it just now
         for skip in case.iter("skipped"):
-            name = f"{case.get('classname')}::{case.get('name')}"
+            # Where tests run side by side, xdist adds the test's group: name@group.
+            test = re.sub(r"@[^@\]]*$", "", str(case.get("name")))
+            name = f"{case.get('classname')}::{test}"
             found[name] = skip.get("message") or "no reason"
     return found
 

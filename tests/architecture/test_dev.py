@@ -166,17 +166,18 @@ def test_the_readme_shows_the_command_that_is_checked():
 SKIPPED = (
     "<testsuites><testsuite>"
     '<testcase classname="tests.a" name="test_one"/>'
-    '<testcase classname="tests.a" name="test_gpu[1, 2]"><skipped message="no GPU"/></testcase>'
+    '<testcase classname="tests.a" name="test_gpu[1, 2]%s"><skipped message="no GPU"/></testcase>'
     "</testsuite></testsuites>"
 )
 
 
+@pytest.mark.parametrize("group", ["", "@gpu"], ids=["alone", "side by side"])
 @pytest.mark.parametrize(
     ("listed", "code"),
     [("# nothing\n", 1), ("tests.a::test_gpu[1, 2] # why\n", 0), ("tests.a::test_gpu # why", 1)],
 )
-def test_a_skip_that_is_not_on_the_list_fails(tmp_path, capsys, listed, code):
-    (tmp_path / "junit.xml").write_text(SKIPPED)
+def test_a_skip_that_is_not_on_the_list_fails(tmp_path, capsys, listed, code, group):
+    (tmp_path / "junit.xml").write_text(SKIPPED % group)
     (tmp_path / "allowed.txt").write_text(listed)
     skips = load(ROOT / ".ci" / "skips.py")
     assert skips.main([str(tmp_path / "junit.xml"), str(tmp_path / "allowed.txt")]) == code
