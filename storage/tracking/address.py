@@ -51,3 +51,17 @@ def problem_reaching(uri: str) -> str:
         return f"it answered {error.code} {error.reason}" if error.code >= 500 else ""
     except (OSError, ValueError) as error:
         return f"it cannot be reached ({getattr(error, 'reason', error)})"
+
+
+def server_version(uri: str) -> str | None:
+    """Return which MLflow answers at an http address; None for a database, or if it is not said."""
+    parts = urlsplit(shown(uri))
+    if parts.scheme not in {"http", "https"}:
+        return None
+    asked = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/version", query=""))
+    try:
+        with urllib.request.urlopen(asked, timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310  # http(s) only
+            said: str = answer.read(64).decode("ascii", "replace").strip()
+    except (OSError, ValueError):
+        return None
+    return said if said[:1].isdigit() else None

@@ -1,4 +1,4 @@
-"""``signetflow ops``: set servers up, run them, see how they do."""
+"""``signetflow ops bootstrap`` and ``serve``: set servers up and run them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ from flows.cli.run import SetOption
 if TYPE_CHECKING:
     from flows.serving import Serving
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Run signetflow for others: servers, pools, schedules.\n\n"
-    "docs/operations.md is to be followed; ops bootstrap and ops serve are its first two commands.",
-)
 
-
-def register(parent: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command("bootstrap")(bootstrap)
-    app.command("serve")(serve)
-    parent.add_typer(app, name="ops")
+def register(verbs: typer.Typer) -> None:
+    """Add the verbs."""
+    verbs.command("bootstrap")(bootstrap)
+    verbs.command("serve")(serve)
 
 
 def bootstrap(
