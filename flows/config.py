@@ -106,6 +106,15 @@ class RetrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _thresholds_stand_with_the_rounds(self) -> Self:
+        if self.merging.threshold != MergeSettings().threshold:
+            raise ValueError(
+                "merging.threshold is taken from the rounds: set self_training.threshold and "
+                "cooperative.threshold"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _production_has_one_fold(self) -> Self:
         if self.mode == "production" and (self.splits != ("hard",) or self.folds != (0,)):
             raise ValueError("mode production trains on one split: set splits: [hard], folds: [0]")

@@ -230,7 +230,7 @@ def _seen(bench: Bench, arm: Arm, model: str, number: int, teacher: Teacher) -> 
         selection=bench.select(Part.TRAIN, roles),
         checkpoint=teacher.checkpoint,
         detector=bench.recipes[teacher.model].detector,
-        masks=_merging(bench, arm),
+        masks=_merging(bench, arm).of_masks(),
     )
 
 
@@ -257,7 +257,9 @@ def _relabelled(bench: Bench, arm: Arm, model: str, number: int, before: Round, 
 def _judged(
     bench: Bench, name: str, before: Ref, after: Ref, number: int, stop: StopSettings
 ) -> Ref:
-    return judge(bench.run, name, before=before, after=after, round_number=number, stop=stop)
+    return judge(
+        bench.run, name, before=before, after=after, round_number=number, stop=stop.of_labels()
+    )
 
 
 def _continued(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.arms import run_arms
@@ -11,8 +12,9 @@ from flows.bench import Bench
 from flows.command import shortest_command
 from flows.promotion import contended
 from models.errors import InputError
+from models.networks.settings import NAMED_WEIGHTS
 from models.runtime import Runtime, resolve
-from storage.artefacts import canonical_json, digest_of
+from storage.artefacts import canonical_json, digest_of, hash_file
 from storage.datasets.registered import latest
 from storage.datasets.splits import Part
 from storage.labels.log import resolve as resolve_labels
@@ -127,7 +129,8 @@ class Conductor:
     def _recipe(self, name: str, network: NetworkSettings, runtime: Runtime) -> Recipe:
         settings = DetectorSettings(windows=self.config.windows, instances=self.config.instances)
         detector = DetectorRecipe(network, settings, runtime)
-        return Recipe(name, "", detector, self.config.training, self.config.evaluation)
+        config, first = self.config, _file_digest(network)
+        return Recipe(name, "", detector, config.training, config.evaluation, first)
 
     def _told(self, bench: Bench, result: ArmResult) -> None:
         if not self.run.planning:
@@ -153,6 +156,12 @@ class Conductor:
             settings=self.config.evaluation,
         )
         return _evidence(bench.trial, result, detections, card)
+
+
+def _file_digest(network: NetworkSettings) -> str | None:
+    """Return the sha256 of the file with a network's first weights, if a file has them."""
+    path = Path(network.weights)
+    return hash_file(path) if network.weights not in NAMED_WEIGHTS and path.is_file() else None
 
 
 def _evidence(

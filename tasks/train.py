@@ -34,6 +34,8 @@ class Recipe:
     detector: DetectorRecipe
     training: TrainingSettings
     evaluation: EvaluationSettings
+    weights_file: str | None = None
+    """sha256 of the file with the first weights, where a file has them: a path says too little."""
 
     def on(self, purpose: str, epochs: int) -> Recipe:
         """Return the same recipe for a round of an arm: validated once, at its end."""

@@ -81,8 +81,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     assert dataset is not None
     config = small_config()
     run = open_run(config, at)
-    regions = extract(run, "cut", dataset=dataset, tiles=config.tiles)
-    annotated = annotate(run, "draw", regions=regions, ellipses=config.ellipses)
+    regions = extract(run, "cut regions", dataset=dataset, tiles=config.tiles)
+    annotated = annotate(run, "draw label version 0", regions=regions, ellipses=config.ellipses)
     untouched = folder / "untouched"
     shutil.copytree(at.root, untouched)
     return Ground(at, run, config, dataset, regions, annotated, untouched)

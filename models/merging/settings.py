@@ -36,6 +36,13 @@ class MergeSettings(Settings):
     beta: float = Field(default=10.0, ge=0)
     """How strongly the random walker that shares out edge pixels avoids steps in p(inner)."""
 
+    def of_masks(self) -> Self:
+        """Return what decides which pixels are cells, and all else as by default.
+
+        A prediction is keyed by it: how cells are merged later is no reason to predict again.
+        """
+        return type(self)(threshold=self.threshold, ignore_above=self.ignore_above)
+
     @model_validator(mode="after")
     def _band_below_threshold(self) -> Self:
         if self.ignore_above is not None and self.ignore_above >= self.threshold:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from models.settings import Settings
@@ -20,6 +22,11 @@ class StopSettings(Settings):
     """From round 2 on: a median pseudo cell above this share of the annotated one is swelling."""
     rollback_margin: float = Field(default=0.05, ge=0, le=1)
     """A round is rolled back when its validation FROC is more than this below the best. Ours."""
+
+    def of_labels(self) -> Self:
+        """Return what is asked of labels alone, and all else as by default."""
+        without = self.model_dump(exclude={"rollback_margin"})
+        return type(self)(**without)
 
 
 class AlarmSettings(Settings):

@@ -10,6 +10,8 @@ from models.settings import Settings
 
 Family = Literal["unet", "tiny_resnet", "tiny_dla"]
 Head = Literal["softmax3", "sigmoid2"]
+NAMED_WEIGHTS = ("imagenet", "random")
+"""First weights that are known by a name; all others are the path of a file."""
 
 
 class NetworkSettings(Settings):
