@@ -54,7 +54,7 @@ class DecoderProcess:
         EOFError, OSError
             If the process dies.
         """
-        child, wall_s = self._started(), timeout_s * PATIENCE
+        child, wall_s = self.start(), timeout_s * PATIENCE
         conversation = _Conversation(child, time.monotonic() + wall_s)
         try:
             conversation.say(request | {"timeout_s": timeout_s, "wall_s": wall_s})
@@ -78,7 +78,8 @@ class DecoderProcess:
         child.kill()  # nothing, if it ended already
         child.communicate()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """Return the process, a new one where there is none."""
         if self._child is None or self._child.poll() is not None:
             self.end()
             script = str(Path(decoder.__file__).absolute())

@@ -88,6 +88,10 @@ class ImageDecoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start the child ahead of the first question; it takes a moment."""
+        self._process.start()
+
     def close(self) -> None:
         """End the child."""
         self._process.end()

@@ -52,6 +52,7 @@ class Measurer:
         self._large = ImageDecoder(MEMORY_MB)
         self._free: LifoQueue[ImageDecoder] = LifoQueue()
         for decoder in self._decoders:
+            decoder.start()  # while the caller still finds out what to measure
             self._free.put(decoder)
         self._alone = Lock()
         self._threads = ThreadPoolExecutor(self.n_children)

@@ -65,6 +65,9 @@ class Outline(NamedTuple):
     """Whether the border of the image moved a point."""
 
 
+_NO_OUTLINE = Outline(np.zeros((0, 2)), n_pieces=1, has_holes=False, is_cut=False)
+
+
 def record_of(value: object, index: int) -> Record:
     """Return an entry of the list of annotations, checked and packed."""
     if not isinstance(value, dict):
@@ -179,6 +182,8 @@ def outline_of(record: Record, size: tuple[int, int]) -> Outline:
         If its mask is none of that image.
     """
     if record.mask_size is None:
+        if not record.ring:
+            return _NO_OUTLINE
         ring = np.frombuffer(record.ring, _FLOAT).astype(np.float64).reshape(-1, 2)
         inside = np.clip(ring, 0, np.array(size, np.float64))
         return Outline(

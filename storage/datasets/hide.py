@@ -28,5 +28,7 @@ def hidden(annotations: Annotations, fraction: float, seed: int) -> Annotations:
         raise WrongUseError(
             f"--hide {fraction}: expected a fraction from 0 (hide none) to below 1, such as 0.6."
         )
+    if not fraction:
+        return annotations
     draws = np.array([hash_of(seed, "hide", one) for one in annotations.ids.tolist()], np.float64)
     return annotations.take(draws >= fraction * 2.0**64)

@@ -91,11 +91,16 @@ def test_what_is_too_large_for_one_child_among_many_is_read_by_the_large_one(tmp
 def test_children_end_with_the_work_even_if_it_was_given_up(images):
     with Measurer(2) as measurer:
         _, first = next(measurer.ahead(images, measurer.measure))
-        first.result()  # a child starts with its first work
+        first.result()
         started = [one._process._child for one in measurer._decoders]
         children = [psutil.Process(one.pid) for one in started if one is not None]
         assert children
     assert psutil.wait_procs(children, timeout=5)[1] == []
+
+
+def test_children_start_before_there_is_work():
+    with Measurer(2) as measurer:
+        assert all(one._process._child is not None for one in measurer._decoders)
 
 
 def test_there_is_a_core_to_work_on():
