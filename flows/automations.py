@@ -25,8 +25,16 @@ ALARM, PROMOTION = "signetflow.alarm", "signetflow.promotion"
 
 _RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _OURS = ResourceSpecification({"prefect.resource.id": "prefect.tag.signetflow"})
+_WHY = (
+    "((event.payload.validated_state or {}).message or event.payload.alarm"
+    " or event.payload.reason or '')"
+)
 _SAYS = (
-    '{"event": {{ event.event | tojson }}, "time": {{ event.occurred | string | tojson }},'
+    # Chat servers show `text`; the rest is for programs.
+    '{"text": {{ (event.event ~ " " ~ (event.resource.name or event.resource.id) ~ ": " ~ '
+    + _WHY
+    + ") | tojson }},"
+    ' "event": {{ event.event | tojson }}, "time": {{ event.occurred | string | tojson }},'
     ' "resource": {{ event.resource | string | tojson }},'
     ' "what": {{ event.payload | string | tojson }}}'
 )

@@ -26,6 +26,8 @@ from tasks.report import read_lineage
 from tasks.track import Tracker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from storage.champion import Standing
     from storage.layout import Ref
     from tasks.stage import Run
@@ -97,12 +99,17 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
 
 
 def _tell_prefect(run: Run, report: Ref, before: Standing | None) -> None:
-    """Emit what people may want to be told of: alarms, and a checkpoint that became champion."""
-    resource = {"prefect.resource.id": f"signetflow.run.{run.run_id}"}
-    for alarm in alarms_in(read_lineage(run.at, report)):
-        emit_event(
-            ALARM, resource=resource, payload={"alarm": alarm, "workspace": str(run.at.root)}
-        )
     champion = standing(run.at, "champion")
-    if champion and champion != before:
+    alarms = alarms_in(read_lineage(run.at, report))
+    emit_news(run.run_id, run.at.root, alarms, champion if champion != before else None)
+
+
+def emit_news(
+    run_id: str, workspace: Path, alarms: Iterable[str], champion: Standing | None
+) -> None:
+    """Emit what people may want to be told of: alarms, and a checkpoint that became champion."""
+    resource = {"prefect.resource.id": f"signetflow.run.{run_id}"}
+    for alarm in alarms:
+        emit_event(ALARM, resource=resource, payload={"alarm": alarm, "workspace": str(workspace)})
+    if champion:
         emit_event(PROMOTION, resource=resource, payload=asdict(champion))

@@ -77,7 +77,7 @@ def left(run: RunFacts) -> str:
     if run.n_left is None:
         return "-"
     guess = "?" if run.eta_s is None else f"about {duration(run.eta_s)}"
-    return f"{run.n_left} stages, {guess}"
+    return f"{run.n_left} stage{'s' * (run.n_left != 1)}, {guess}"
 
 
 def duration(seconds: float) -> str:

@@ -46,7 +46,8 @@ def status(workspace: WorkspaceOption = None, *, as_json: JsonOption = False) ->
     from flows.gpus import gpus
 
     at = workspace_at(workspace)
-    facts, known, cards = facts_of(at), look(), gpus()
+    known, cards = look(), gpus()
+    facts = facts_of(at)
     facts = replace(facts, runs=facts.runs[:N_RUNS]) if not as_json else facts
     mlflow = _mlflow(at)
     needs = list(_needs(facts, known, mlflow))

@@ -1,0 +1,198 @@
+"""A real Prefect server with a webhook: people are told, and the screen shows what it knows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows.dispatch import look
+from flows.operations import Wish, bootstrap, connected, undo
+from flows.server import LAUNCHER, free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("told")]
+TOLD_S = 60
+"""Within which an address must have been told."""
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what is sent to it."""
+
+    def __init__(self):
+        self.got: list[dict[str, str]] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def wait_for(self, *words):
+        """Return the first message in which all words stand."""
+        deadline = time.monotonic() + TOLD_S
+        while time.monotonic() < deadline:
+            for body in list(self.got):
+                if all(word in json.dumps(body) for word in words):
+                    return body
+            time.sleep(0.1)
+        raise AssertionError(f"nobody was told of {words}: {self.got}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        assert isinstance(self.server, Receiver)
+        self.server.got.append(json.loads(text))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Start a Prefect server of one's own and return its address."""
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    settings = {
+        **os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }  # fmt: skip
+    words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("wb") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, *words], env=settings, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(f"{url}/health"):
+            assert started.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield url
+    finally:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait(20)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310  # ours
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def told(server, receiver):
+    """Bootstrap the server with the receiver's address."""
+    from prefect.settings import temporary_settings
+
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({"PREFECT_API_URL": server}):
+        patch.setenv("PREFECT_API_URL", server)
+        retrain = {"name": "mine", "dataset": "c", "networks": {"a": {"family": "tiny_resnet"}}}
+        url = f"http://127.0.0.1:{receiver.server_port}/hook"
+        bootstrap(Wish(retrain, Path("/srv/signetflow"), 1, url))
+        yield receiver
+
+
+def begun(client, state):
+    from prefect.states import Running
+
+    weekly = client.read_deployment_by_name("retrain/weekly")
+    made = client.create_flow_run_from_deployment(weekly.id)
+    client.set_flow_run_state(made.id, Running(), force=True)
+    client.set_flow_run_state(made.id, state, force=True)
+    return made
+
+
+@pytest.mark.parametrize("state", ["Failed", "Crashed"])
+def test_a_run_that_ends_badly_is_told_with_its_name_and_why(told, state):
+    from prefect import states
+
+    with connected() as client:
+        made = begun(client, getattr(states, state)(message=f"the disk is full: {state}"))
+    body = told.wait_for(str(made.id), f"prefect.flow-run.{state}")
+    assert body["event"] == f"prefect.flow-run.{state}"
+    said = f"prefect.flow-run.{state} {made.name}: the disk is full: {state}"
+    assert body["text"] == said
+
+
+def test_a_run_of_somebody_else_is_not_told(told):
+    from prefect import flow
+    from prefect.states import Failed
+
+    @flow
+    def other():
+        """Belong to nobody of us."""
+
+    with connected() as client:
+        theirs = client.create_flow_run(other, state=Failed(message="not ours"))
+        ours = begun(client, Failed(message="ours, later"))
+    told.wait_for(str(ours.id))
+    assert not any(str(theirs.id) in json.dumps(body) for body in told.got)
+
+
+def test_an_alarm_and_a_promotion_are_told_as_the_retraining_emits_them(told, tmp_path):
+    from prefect.events.worker import EventsWorker
+
+    from flows.retrain import emit_news
+    from storage.champion import Standing
+
+    made = Standing("champion", "f" * 32, "rule", "gain 0.1, 0.05 to 0.2", "2026-01-01T00:00:00")
+    emit_news("a" * 32, tmp_path, ["hard fold 0: confirmation bias"], made)
+    EventsWorker.drain_all()
+    alarm = told.wait_for("signetflow.alarm")
+    name = f"signetflow.run.{'a' * 32}"
+    assert alarm["text"] == f"signetflow.alarm {name}: hard fold 0: confirmation bias"
+    assert str(tmp_path) in alarm["what"]
+    promotion = told.wait_for("signetflow.promotion")
+    assert promotion["text"] == f"signetflow.promotion {name}: {made.reason}"
+    assert made.checkpoint in promotion["what"]
+
+
+def test_the_screen_shows_what_runs_waits_and_ended_badly(told):
+    from prefect.states import Failed, Running, Scheduled
+
+    with connected() as client:
+        begun(client, Failed(message="the loss is NaN"))
+        resume = client.read_deployment_by_name("resume/by-hand")
+        at_work = client.create_flow_run_from_deployment(resume.id)
+        client.set_flow_run_state(at_work.id, Running(), force=True)
+        predict = client.read_deployment_by_name("predict/by-hand")
+        words = {"checkpoint": "abcdef", "slides": "a", "output": "b"}
+        late = client.create_flow_run_from_deployment(predict.id, parameters=words)
+        client.set_flow_run_state(late.id, Scheduled(name="Late"), force=True)
+    known = look()
+    assert (known.problem, known.version is None) == ("", False)
+    assert {one.name: one.gpu for one in known.pools} == {"cpu": "", "gpu0": "0"}
+    assert [(one.deployment, one.pool) for one in known.running] == [("resume/by-hand", "gpu0")]
+    assert [one.deployment for one in known.late] == ["predict/by-hand"]
+    (bad,) = (one for one in known.ended_badly if one.deployment == "retrain/weekly")
+    assert (bad.state, bad.message) == ("Failed", "the loss is NaN")
+    assert [(one.deployment, one.is_on) for one in known.schedules] == [("retrain/weekly", False)]
+
+
+def test_undoing_removes_the_address_and_everything_that_tells(told):
+    removed = {f"{one.kind} {one.name}": one.done for one in undo()}
+    assert removed["webhook signetflow"] == "removed"
+    told_of = [name for name in removed if name.startswith("automation signetflow: tell")]
+    assert len(told_of) == 3
+    with connected() as client:
+        assert client.read_automations() == []
+        assert client.read_block_documents_by_type("webhook") == []
