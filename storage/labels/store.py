@@ -29,6 +29,7 @@ from storage.labels.contract import (
 from storage.labels.identity import region_entry, version_digest
 from storage.labels.records import (
     human_digest,
+    read_kin,
     read_parents,
     read_records,
     write_records,
@@ -101,6 +102,10 @@ class LabelVersion:
     def parents(self, region_id: str) -> tuple[NDArray[np.uint32], Ragged]:
         """Return the cell ids of a region and the parents of each; quicker than all records."""
         return read_parents(self._table(region_id))
+
+    def kin(self, region_id: str, cells: NDArray[np.uint32]) -> CellRecords:
+        """Return the records of some cells and of all that share a parent, without outlines."""
+        return read_kin(self._table(region_id), cells)
 
     def _table(self, region_id: str) -> bytes:
         """Return the bytes of the table of records as they were written."""

@@ -10,7 +10,7 @@ from keyword import iskeyword
 
 import typer
 
-VERBS = ("log", "show", "diff", "verify", "tag", "import", "revert", "export", "gc")
+VERBS = ("log", "show", "diff", "blame", "verify", "tag", "import", "revert", "export", "gc")
 """In the order of `--help`."""
 
 
