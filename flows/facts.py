@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from models.errors import IntegrityError, SignetflowError
 from storage.champion import standing
 from storage.ledger import Ledger
-from storage.observed import disk_of, is_made_now, retrains
+from storage.observed import LOOK_S, disk_of, is_made_now, retrains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,8 +116,18 @@ class Facts:
         return max(ended, key=lambda one: one.record.finished or 0.0, default=None)
 
 
-def facts_of(at: Workspace, *, estimate: bool = True) -> Facts:
-    """Return how a workspace stands; with estimates of what is left of runs that have not ended."""
+def facts_of(at: Workspace, *, estimate: bool = True, count_s: float | None = None) -> Facts:
+    """Return how a workspace stands.
+
+    Parameters
+    ----------
+    at
+        The workspace.
+    estimate
+        Judge what is left of runs that have not ended.
+    count_s
+        For how long the files of the workspace are counted.
+    """
     ledger = Ledger(at)
     known = [(run, ledger.stages_of(run.run_id)) for run in ledger.runs()]
     living = set(_living(at, known))
@@ -125,7 +135,8 @@ def facts_of(at: Workspace, *, estimate: bool = True) -> Facts:
     if estimate:
         runs = [one if one.state == "completed" else _estimated(at, one) for one in runs]
     champion = standing(at, "champion")
-    return Facts(at, tuple(runs), champion, len(ledger.pending_events()), disk_of(at))
+    disk = disk_of(at, seconds=LOOK_S if count_s is None else count_s)
+    return Facts(at, tuple(runs), champion, len(ledger.pending_events()), disk)
 
 
 def iso(seconds: float | None) -> str | None:

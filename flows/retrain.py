@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from flows.automations import ALARM, PROMOTION
 from flows.config import RetrainConfig
+from flows.gauges import gauged
 from flows.planning import link_report, plan_of
 from flows.slots import in_slot
 from flows.stages import Conductor, open_run
@@ -61,7 +62,7 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
     """
     at.require_writable()
     try:
-        with shared(at), retraining(at, if_busy), in_slot():
+        with gauged(at), shared(at), retraining(at, if_busy), in_slot():
             plan = plan_of(config, at)
             run = open_run(config, at)
             report = plan.report or _made(config, run)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-VERBS = ("setting_up", "status")
+VERBS = ("setting_up", "status", "metrics")
 """In the order of `--help`."""
 
 
