@@ -92,41 +92,27 @@ def fresh(drill_folder: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def plant(drill_folder: Path, postgres: Postgres, fresh: Workspace) -> Iterator[Plant]:
     """Return servers that are set up as docs/operations.md says, with a worker."""
-    prefect, mlflow = free_port(), free_port()
-    api = f"http://127.0.0.1:{prefect}/api"
+    ports = free_port(), free_port()
     settings = environment(
         drill_folder,
-        PREFECT_API_URL=api,
-        MLFLOW_TRACKING_URI=f"http://127.0.0.1:{mlflow}",
+        PREFECT_API_URL=f"http://127.0.0.1:{ports[0]}/api",
+        MLFLOW_TRACKING_URI=f"http://127.0.0.1:{ports[1]}",
         PREFECT_SERVER_DATABASE_CONNECTION_URL=f"postgresql+asyncpg://{postgres.database('prefect')}",
         MLFLOW_BACKEND_STORE_URI=f"postgresql+psycopg2://{postgres.database('mlflow')}",
         PREFECT_WORKER_QUERY_SECONDS="2",  # how soon it looks for work: nothing is measured of it
     )
     preset = drill_folder / "drill.yaml"
     preset.write_text(yaml.safe_dump(PRESET))
-    made = Plant(drill_folder, api, settings, fresh)
+    made = Plant(drill_folder, ports, settings, fresh)
     try:
-        serve(made, prefect, mlflow)
+        made.serve()
         words = ("--preset", str(preset), "--workspace", str(fresh.root), "--gpus", "1")
         made.run("flows.cli", "ops", "bootstrap", *words)
         made.work()
         yield made
     finally:
         made.end()
-    assert not [port for port in (prefect, mlflow) if _is_listened_at(port)]
-
-
-def serve(plant: Plant, prefect: int, mlflow: int) -> None:
-    """Start the servers of a plant and wait until both answer."""
-    ports = ("--prefect-port", str(prefect), "--mlflow-port", str(mlflow))
-    at = str(plant.folder / "servers")
-    served = plant.start("serve", "flows.cli", "ops", "serve", "--workspace", at, *ports)
-
-    def is_ready() -> bool:
-        assert served.poll() is None, plant.log("serve")
-        return "Prefect and MLflow run" in plant.log("serve")
-
-    until(is_ready, "both servers")
+    assert not [port for port in ports if _is_listened_at(port)]
 
 
 def _is_listened_at(port: int) -> bool:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 MARK = "SIGNETFLOW_DRILL"
 """In the environment of every process that a drill starts, and of all that those start."""
+READY = "Prefect and MLflow run"
+"""What `ops serve` says when both answer."""
 PATIENCE_S = 150
 POLL_S = 0.2
 PRESET: dict[str, Any] = {
@@ -94,12 +96,25 @@ class Plant:
     """Prefect and MLflow on PostgreSQL, and a worker of the pool gpu0."""
 
     folder: Path
-    api: str
+    ports: tuple[int, int]
+    """Of Prefect and of MLflow."""
     settings: dict[str, str]
     fresh: Workspace
     """A workspace before its first run, to copy."""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     worker: subprocess.Popen[bytes] | None = None
+
+    served: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api(self) -> str:
+        """Return the address of Prefect's API."""
+        return f"http://127.0.0.1:{self.ports[0]}/api"
+
+    @property
+    def mlflow(self) -> str:
+        """Return the address of MLflow."""
+        return f"http://127.0.0.1:{self.ports[1]}"
 
     @property
     def client(self) -> SyncPrefectClient:
@@ -128,6 +143,19 @@ class Plant:
     def log(self, name: str) -> str:
         """Return what a command has said."""
         return (self.folder / f"{name}.log").read_text()
+
+    def serve(self) -> None:
+        """Start both servers and wait until they answer."""
+        ports = ("--prefect-port", str(self.ports[0]), "--mlflow-port", str(self.ports[1]))
+        words = ("--workspace", str(self.folder / "servers"), *ports)
+        served = self.served = self.start("serve", "flows.cli", "ops", "serve", *words)
+        before = self.log("serve").count(READY)
+
+        def are_ready() -> bool:
+            assert served.poll() is None, self.log("serve")
+            return self.log("serve").count(READY) > before
+
+        until(are_ready, "both servers")
 
     def work(self) -> subprocess.Popen[bytes]:
         """Start the worker, unless it is there."""
