@@ -38,9 +38,11 @@ def shortest_command(config: RetrainConfig) -> str:
 def _changes(name: str, config: RetrainConfig) -> list[str] | None:
     """Return the overrides that turn a preset into a configuration, None if that takes too many."""
     try:
-        preset = load_config(name).model_dump(mode="json")
-        changes = _differences(preset, config.model_dump(mode="json"))
-        same = len(changes) <= MOST_CHANGES and load_config(name, tuple(changes)) == config
+        wanted = config.model_dump(mode="json")  # without what is part of no run
+        changes = _differences(load_config(name).model_dump(mode="json"), wanted)
+        same = len(changes) <= MOST_CHANGES and (
+            load_config(name, tuple(changes)).model_dump(mode="json") == wanted
+        )
     except ConfigError:  # a preset for another kind of run, or one that cannot be changed so
         return None
     return changes if same else None

@@ -121,6 +121,16 @@ class RetrainConfig(Settings):
         return self
 
 
+def as_told(config: RetrainConfig) -> dict[str, Any]:
+    """Return what a configuration was told as plain data, what is part of no run as well."""
+    told = config.model_dump(mode="json", exclude_unset=True)
+    if "save_every_s" in config.training.model_fields_set:
+        told["training"]["save_every_s"] = config.training.save_every_s
+    if config.runtime.dask is not None:
+        told["runtime"]["dask"] = config.runtime.dask.model_dump(mode="json")
+    return told
+
+
 def load_config(preset: str, overrides: tuple[str, ...] = ()) -> RetrainConfig:
     """Return the configuration of a preset file, or of a shipped preset by its name.
 

@@ -43,7 +43,7 @@ def open_run(config: RetrainConfig, at: Workspace, *, planning: bool = False) ->
     # The name of a label version may move: what it means now is part of the run.
     begins = str(resolve_labels(at, config.labels)) if config.labels else ""
     run_id = digest_of([config.model_dump(mode="json"), str(dataset), begins])
-    return Run(at, run_id, planning=planning)
+    return Run(at, run_id, planning=planning, dask=config.runtime.dask)
 
 
 @dataclass(frozen=True, slots=True)

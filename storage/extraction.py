@@ -5,57 +5,59 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from models.errors import EmptyDatasetError, InputError
 from models.geometry.tiles import placed, working_downsample, working_size
 from storage.artefacts import commit, digest_of, draft
+from storage.block_work import hired
 from storage.cutting import (
-    BLOCK_PX,
     MINIMUM_SIDE_PX,
-    Block,
-    Finished,
+    Cut,
     Source,
-    Started,
-    Whole,
-    read_ahead,
+    array_folder,
+    begin,
+    chunks_of,
+    cut,
+    new_array,
+    region_digest,
 )
 from storage.datasets.cells import digest_of_cells, write_tables
 from storage.datasets.protocol import RefusedItem
 from storage.datasets.registered import open_catalogue, region_id
-from storage.images import ImageDecoder
 from storage.layout import Kind
 from storage.regions import INDEX, RegionInfo, array_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from models.annotations import Annotations
+    from models.errors import ImageError
     from models.geometry.settings import TileSettings
     from models.geometry.tiles import Window
+    from models.runtime_settings import DaskSettings
+    from storage.block_work import Workers
+    from storage.cutting import Begun, Chunk
+    from storage.datasets.protocol import KnownWindow
     from storage.datasets.registered import Catalogue, CatalogueItem
     from storage.layout import Ref, Workspace
 
-CHUNK_PX = 512
-SHARD_PX = BLOCK_PX
-"""A region is written in blocks that are aligned to its shards: bounded memory."""
+WAITING = "cut"
+"""Folder of the arrays of slides that are not cut to their end, and may turn out damaged."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _Region:
     """One region that was written."""
 
     info: RegionInfo
     pixels: str
-    """sha256 of its pixels."""
+    """The digest of its pixels."""
     annotations: Annotations
     truth: Annotations | None
 
@@ -65,6 +67,7 @@ def extract(
     dataset: Ref,
     settings: TileSettings,
     progress: Callable[[int, int], None] | None = None,
+    dask: DaskSettings | None = None,
 ) -> Ref:
     """Write the regions of a dataset as an artefact.
 
@@ -77,6 +80,8 @@ def extract(
         The workspace, a registered dataset, and the scale and size of regions.
     progress : callable, optional
         Called with the number of slides done and their total.
+    dask : DaskSettings, optional
+        The cluster that reads and writes the blocks; without it threads do. The result is the same.
 
     Raises
     ------
@@ -86,23 +91,26 @@ def extract(
         If an image was changed since it was registered.
     EmptyDatasetError
         If no slide has a region.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
     catalogue = open_catalogue(at, dataset)
-    sources = [
-        Source(catalogue, item, _downsample(item, settings), settings) for item in catalogue.items
-    ]
-    tell = progress or _silent
-    with draft(at, Kind.REGIONS) as work, ImageDecoder() as decoder:
-        writer = _Writer(work.path)
-        things = (thing for source in sources for thing in source.read(decoder))
-        with closing(read_ahead(things, decoder.close)) as ahead:
-            tell(0, len(sources))
-            for thing in ahead:
-                writer.take(thing)
-                if isinstance(thing, Finished):
-                    tell(writer.n_finished, len(sources))
-        _require_some(catalogue, settings, writer.cuts, writer.refused)
-        digest = _write_index(work.path, catalogue, writer.cuts, writer.refused)
+    downsamples = [_downsample(item, settings) for item in catalogue.items]
+    with draft(at, Kind.REGIONS) as work, hired(dask) as workers:
+        waiting = work.path.absolute() / WAITING
+        slides = [
+            _Slide(item, Source(
+                number, workers.job, item.path.absolute(), item.mpp, (item.width, item.height),
+                item.windows, item.rest, downsample, settings, waiting / str(number),
+            ))
+            for number, (item, downsample) in enumerate(
+                zip(catalogue.items, downsamples, strict=True)
+            )
+        ]  # fmt: skip
+        _Writing(workers, slides, progress or _silent).run(catalogue.file)
+        regions, refused = _placed(catalogue, slides, work.path)
+        _require_some(catalogue, settings, regions, refused)
+        digest = _write_index(work.path, catalogue, regions, refused)
         return commit(at, Kind.REGIONS, work, digest)
 
 
@@ -118,67 +126,129 @@ def _downsample(item: CatalogueItem, settings: TileSettings) -> float:
         raise InputError(f"{item.name}: {error}") from error
 
 
-class _Writer:
-    """Writes the pixels of regions as they come.
+@dataclass(slots=True)
+class _Slide:
+    """One slide or image on its way."""
+
+    item: CatalogueItem
+    source: Source
+    windows: tuple[KnownWindow, ...] = ()
+    error: ImageError | None = None
+    n_missing: int = 0
+    """Blocks of which nothing was heard yet."""
+    digests: list[list[str]] = field(default_factory=list)
+    """Of the blocks of each window."""
+    is_begun: bool = False
+
+    def begun(self, what: Begun) -> list[Chunk]:
+        """Take in what a worker found; return the work that is left."""
+        self.is_begun, self.windows, self.error = True, what.windows, what.error
+        self.digests = [[] for _ in what.windows]
+        chunks = chunks_of(self.source, what.windows)
+        self.n_missing = sum(len(chunk.blocks) for chunk in chunks)
+        if what.cut is None:
+            return chunks
+        digests = iter(what.cut.digests)
+        for chunk in chunks:
+            self.take(chunk, Cut(tuple(islice(digests, len(chunk.blocks)))))
+        return []
+
+    def take(self, chunk: Chunk, done: Cut) -> None:
+        """Take in what a worker made of a chunk."""
+        self.error = self.error or done.error
+        self.n_missing -= len(chunk.blocks)
+        for block, digest in zip(chunk.blocks, done.digests, strict=False):
+            self.digests[block.number].append(digest)
+
+
+class _Writing:
+    """Has workers write the pixels of regions.
 
     Parameters
     ----------
-    folder : Path
-        Of the draft.
+    workers
+        Who does it.
+    slides
+        What to cut.
+    tell : callable
+        Called with the number of slides done and their total.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.cuts: list[_Cut] = []
-        self.refused: list[RefusedItem] = []
-        self.n_finished = 0
-        """Slides."""
-        self._folder = folder
-        self._kept = 0
-        """Regions of slides that were read to their end."""
-        self._array: zarr.Array[Any] | None = None
+    def __init__(
+        self, workers: Workers, slides: list[_Slide], tell: Callable[[int, int], None]
+    ) -> None:
+        self._workers, self._slides, self._tell = workers, slides, tell
+        self._n_finished = 0
 
-    def take(self, thing: Started | Block | Whole | Finished) -> None:
-        """Write a block, or what is now known of a region or of a slide."""
-        if isinstance(thing, Started):
-            path = array_path(self._folder, len(self.cuts))
-            self._array = _new_array(path, thing.height, thing.width)
-        elif isinstance(thing, Block) and self._array is not None:
-            height, width = thing.pixels.shape[:2]
-            rows = slice(thing.y0, thing.y0 + height)
-            self._array[rows, thing.x0 : thing.x0 + width] = thing.pixels
-        elif isinstance(thing, Whole):
-            self.cuts.append(_cut(thing))
-        elif isinstance(thing, Finished):
-            self._finish(thing)
+    def run(self, file: Callable[[str], Path]) -> None:
+        """Cut all slides; the tissue of the next is looked for while the blocks of one are cut.
 
-    def _finish(self, thing: Finished) -> None:
-        if thing.error is not None:
-            logger.warning("%s is left out: %s", thing.item.name, thing.error)
-            self.refused.append(RefusedItem(thing.item.name, str(thing.error)))
-            self._discard()
-        self._kept = len(self.cuts)
-        self.n_finished += 1
+        `file` returns the path of an item after a check that it is what was registered.
+        """
+        self._tell(0, len(self._slides))
+        for chunk, done in self._workers.each(cut, self._chunks(file)):
+            self._slides[chunk.source.number].take(chunk, done)
+            self._tell_finished()
+        self._tell_finished()
 
-    def _discard(self) -> None:
-        """Remove what was written of a slide that turned out to be damaged."""
-        del self.cuts[self._kept :]
-        for path in array_path(self._folder, 0).parent.glob("*"):
-            if int(path.name) >= self._kept:
-                shutil.rmtree(path)
+    def _sources(self, file: Callable[[str], Path]) -> Iterator[Source]:
+        for slide in self._slides:
+            file(slide.item.name)
+            slide.source.folder.mkdir(parents=True)
+            yield slide.source
+
+    def _chunks(self, file: Callable[[str], Path]) -> Iterator[Chunk]:
+        for source, begun in self._workers.each(begin, self._sources(file)):
+            slide = self._slides[source.number]
+            chunks = slide.begun(begun)
+            for number, one in enumerate(slide.windows if chunks else ()):
+                new_array(source, number, one.window)
+            for chunk in chunks:
+                if slide.error is None:
+                    yield chunk
+                else:
+                    slide.take(chunk, Cut())
+
+    def _tell_finished(self) -> None:
+        while self._n_finished < len(self._slides):
+            slide = self._slides[self._n_finished]
+            if slide.n_missing or not slide.is_begun:
+                return
+            self._n_finished += 1
+            self._tell(self._n_finished, len(self._slides))
 
 
-def _cut(whole: Whole) -> _Cut:
+def _placed(
+    catalogue: Catalogue, slides: list[_Slide], folder: Path
+) -> tuple[list[_Region], list[RefusedItem]]:
+    """Move each array to its final place; return what there is and what was left out."""
+    regions: list[_Region] = []
+    refused: list[RefusedItem] = []
+    array_path(folder, 0).parent.mkdir()
+    for slide in slides:
+        if slide.error is not None:
+            logger.warning("%s is left out: %s", slide.item.name, slide.error)
+            refused.append(RefusedItem(slide.item.name, str(slide.error)))
+            continue
+        for number, one in enumerate(slide.windows):
+            array_folder(slide.source, number).rename(array_path(folder, len(regions)))
+            regions.append(_region(catalogue, slide, number, one))
+    shutil.rmtree(folder / WAITING)
+    return regions, refused
+
+
+def _region(catalogue: Catalogue, slide: _Slide, number: int, one: KnownWindow) -> _Region:
     """Return what is known of a region that was written."""
-    catalogue, item, window = whole.source.catalogue, whole.source.item, whole.one.window
-    height, width = working_size(window, whole.source.downsample)
+    item, window, downsample = slide.item, one.window, slide.source.downsample
+    height, width = working_size(window, downsample)
     easy = catalogue.easy_place(region_id(item.name, window))
     info = RegionInfo(
         region_id=region_id(item.name, window),
         slide=item.slide,
         item=item.name,
         group=item.group,
-        role=whole.one.role,
-        placement=placed(window, whole.source.downsample),
+        role=one.role,
+        placement=placed(window, downsample),
         height=height,
         width=width,
         easy_fold=easy.fold,
@@ -189,25 +259,12 @@ def _cut(whole: Whole) -> _Cut:
         attributes=dict(item.attributes),
     )
     truth = catalogue.truth(item.name)
-    return _Cut(
+    return _Region(
         info,
-        whole.digest,
+        region_digest(slide.digests[number]),
         _centred_in(window, catalogue.annotations(item.name)),
         None if truth is None else _centred_in(window, truth),
     )
-
-
-def _new_array(path: Path, height: int, width: int) -> zarr.Array[Any]:
-    return zarr.create_array(
-        store=path,
-        shape=(height, width, 3),
-        dtype="uint8",
-        chunks=(CHUNK_PX, CHUNK_PX, 3),
-        shards=(SHARD_PX, SHARD_PX, 3),
-        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=1),
-                     Crc32cCodec()],
-        fill_value=0,
-    )  # fmt: skip
 
 
 def _centred_in(window: Window, cells: Annotations) -> Annotations:
@@ -215,9 +272,9 @@ def _centred_in(window: Window, cells: Annotations) -> Annotations:
 
 
 def _require_some(
-    catalogue: Catalogue, settings: TileSettings, cuts: list[_Cut], refused: list[RefusedItem]
+    catalogue: Catalogue, settings: TileSettings, regions: list[_Region], refused: list[RefusedItem]
 ) -> None:
-    if cuts:
+    if regions:
         return
     reason = refused[0].reason if refused else (
         f"No window of the grid with at least {MINIMUM_SIDE_PX} working pixels a side has "
@@ -230,16 +287,16 @@ def _require_some(
 
 
 def _write_index(
-    folder: Path, catalogue: Catalogue, cuts: list[_Cut], refused: list[RefusedItem]
+    folder: Path, catalogue: Catalogue, regions: list[_Region], refused: list[RefusedItem]
 ) -> str:
     """Write the tables beside the pixels; return the digest of all of it, decoded."""
-    partial = {cut.info.region_id: cut.annotations for cut in cuts}
-    truth = {cut.info.region_id: cut.truth for cut in cuts if cut.truth is not None}
+    partial = {one.info.region_id: one.annotations for one in regions}
+    truth = {one.info.region_id: one.truth for one in regions if one.truth is not None}
     write_tables(folder, partial, truth)
     index = {
         "dataset": catalogue.ref.digest,
         "n_folds": catalogue.n_folds,
-        "regions": [cut.info.to_json() for cut in cuts],
+        "regions": [one.info.to_json() for one in regions],
         "refused": [{"name": one.name, "reason": ""} for one in refused],  # holds paths
     }
     stored = {**index, "refused": [asdict(one) for one in refused]}
@@ -248,4 +305,4 @@ def _write_index(
         {region_id: digest_of_cells(one) for region_id, one in table.items()}
         for table in (partial, truth)
     ]
-    return digest_of({"index": index, "pixels": [cut.pixels for cut in cuts], "cells": cells})
+    return digest_of({"index": index, "pixels": [one.pixels for one in regions], "cells": cells})

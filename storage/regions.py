@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.geometry.settings import TileSettings
+    from models.runtime_settings import DaskSettings
     from storage.layout import Ref, Workspace
 
 INDEX = "regions.json"
@@ -161,8 +162,9 @@ def extract_regions(
     dataset: Ref,
     settings: TileSettings,
     progress: Callable[[int, int], None] | None = None,
+    dask: DaskSettings | None = None,
 ) -> Ref:
     """Cut a dataset's known windows and tissue into regions; see `storage.extraction.extract`."""
     from storage.extraction import extract
 
-    return extract(at, dataset, settings, progress)
+    return extract(at, dataset, settings, progress, dask)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from models.geometry.settings import EllipseSettings, TileSettings
 
 
-@stage(name="extract", version=2, makes=Kind.REGIONS)
+@stage(name="extract", version=3, makes=Kind.REGIONS)
 def extract(work: Work, *, dataset: Ref, tiles: TileSettings) -> Ref:
     """Cut the tissue of every slide into regions."""
     from storage.regions import extract_regions
 
-    return extract_regions(work.at, dataset, tiles, work.progress)
+    return extract_regions(work.at, dataset, tiles, work.progress, work.dask)
 
 
 @stage(name="annotate", version=1, makes=Kind.LABELS)

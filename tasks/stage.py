@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -26,7 +26,11 @@ from storage.checkpoints import UnfinishedWork
 from storage.layout import CARD, WITH_CARD, Kind, Ref, Workspace
 from storage.ledger import Ledger, RunStage, StageRecord
 from storage.locks import exclusive
+from storage.logged import about
 from storage.parts import Parts
+
+if TYPE_CHECKING:
+    from models.runtime_settings import DaskSettings
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +75,8 @@ class Run:
     """The stages met, when planning."""
     stopped: threading.Event = field(default_factory=threading.Event)
     """Set when the run is to end; every stage that is under way then does."""
+    dask: DaskSettings | None = None
+    """Who works on the blocks of large slides; None: threads of this process."""
 
     @property
     def ledger(self) -> Ledger:
@@ -86,6 +92,7 @@ class Work:
     key: str
     label: str
     stopped: threading.Event = field(default_factory=threading.Event)
+    dask: DaskSettings | None = None
 
     @property
     def unfinished(self) -> UnfinishedWork:
@@ -203,6 +210,10 @@ class Stage:
     def fetch(self, run: Run, label: str, arguments: dict[str, Any]) -> tuple[Ref, bool]:
         """Return the artefact and whether it was there already; two runs never make it twice."""
         key = self.key(arguments)
+        with about(run=run.run_id, stage=key, label=label):
+            return self._fetch(run, label, key, arguments)
+
+    def _fetch(self, run: Run, label: str, key: str, arguments: dict[str, Any]) -> tuple[Ref, bool]:
         _note(run, label, key, "running")
         waiting = _Waiting(run, label, key)
         try:
@@ -221,7 +232,7 @@ class Stage:
         return ref, intact
 
     def _make(self, run: Run, label: str, key: str, arguments: dict[str, Any]) -> Ref:
-        work = Work(run.at, key, label, run.stopped)
+        work = Work(run.at, key, label, run.stopped, run.dask)
         started = time.time()
         ref = self.body(work, **arguments)
         record = StageRecord(key, self.name, label, ref, started, time.time() - started)

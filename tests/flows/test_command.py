@@ -60,3 +60,8 @@ def test_every_shipped_preset_is_its_own_command():
     for path in PRESETS.glob("*.yaml"):
         if path.stem in {"demo", "tiny", "paper", "images-cpu"}:
             assert shortest_command(load_config(path.stem)) == f"signetflow run {path.stem}"
+
+
+def test_a_command_leaves_out_what_is_part_of_no_run():
+    told = ("runtime.dask.address=tcp://127.0.0.1:8786", "training.save_every_s=5")
+    assert shortest_command(load_config("tiny", told)) == "signetflow run tiny"

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from flows.config import PRESETS, Arm, RetrainConfig, load_config, parse_config
+from flows.config import PRESETS, Arm, RetrainConfig, as_told, load_config, parse_config
 from models.errors import ConfigError
 from models.training.settings import TrainingSettings
 
@@ -134,3 +134,18 @@ def test_one_network_is_enough_without_cooperation():
 def test_production_trains_on_one_split():
     content = SMALLEST | {"mode": "production", "folds": [0], "splits": ["hard"]}
     assert parse_config(content, "test").mode == "production"
+
+
+def test_what_is_part_of_no_run_is_told_to_a_deployment_all_the_same():
+    unsaid = parse_config(SMALLEST, "test")
+    assert as_told(unsaid).keys() == SMALLEST.keys()
+    said = {"training": {"save_every_s": 5}, "runtime": {"dask": {"address": "tcp://a:1"}}}
+    told = as_told(parse_config(SMALLEST | said, "test"))
+    assert parse_config(told, "test") == parse_config(SMALLEST | said, "test")
+    assert parse_config(told, "test").model_dump() == unsaid.model_dump()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5:8786", "tcp://10.0.0.5", "http://a:1", "", 8786])
+def test_an_address_that_is_none_of_a_scheduler_is_refused(address):
+    with pytest.raises(ConfigError, match=r"runtime\.dask\.address"):
+        parse_config(SMALLEST | {"runtime": {"dask": {"address": address}}}, "test")

@@ -133,6 +133,7 @@ WITHOUT_A_CHANGE = {
     "networks.a.weights": "a file's content counts: see the test of its own",
     "training.loss.name": "there is one loss",
     "training.save_every_s": "part of no key and of no run: see the test of its own",
+    "runtime.dask": "part of no key and of no run: see the test of its own",
     "merging.threshold": "is that of the rounds; refused: see the test of its own",
 }
 
@@ -240,6 +241,14 @@ def test_how_often_a_state_is_saved_is_part_of_no_run(conducted):
     ground = conducted.ground
     other = changed(ground.config, "training.save_every_s", 1.0)
     assert open_run(other, ground.at).run_id == ground.run.run_id
+    assert plan_of(other, ground.at).pending == []
+
+
+def test_who_works_on_the_blocks_of_slides_is_part_of_no_run(conducted):
+    ground = conducted.ground
+    other = changed(ground.config, "runtime.dask", {"address": "tcp://127.0.0.1:8786"})
+    assert open_run(other, ground.at).run_id == ground.run.run_id
+    assert open_run(other, ground.at).dask == other.runtime.dask
     assert plan_of(other, ground.at).pending == []
 
 

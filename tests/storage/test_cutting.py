@@ -1,62 +1,68 @@
-"""Slides are read a little ahead of what is written, and no further."""
+"""The work on a slide falls into chunks that are whole shards."""
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import closing
+from pathlib import Path
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from storage.cutting import WAITING_BLOCKS, read_ahead
+from models.annotations import Role
+from models.geometry.settings import TileSettings
+from models.geometry.tiles import Window, working_size
+from storage.cutting import BLOCK_PX, Source, chunks_of, region_digest
+from storage.datasets.protocol import KnownWindow
 
-
-def nothing():
-    """Stop nothing."""
-
-
-def test_everything_comes_in_its_order():
-    with closing(read_ahead(range(50), nothing)) as ahead:
-        assert list(ahead) == list(range(50))
+SIDES = st.integers(1, 3 * BLOCK_PX)
+WINDOWS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999), SIDES, SIDES), max_size=6)
 
 
-def test_reading_goes_on_while_the_caller_works_but_only_so_far():
-    read = []
-
-    def things():
-        for number in range(20):
-            read.append(number)
-            yield number
-
-    with closing(read_ahead(things(), nothing)) as ahead:
-        assert next(ahead) == 0
-        deadline = time.monotonic() + 5
-        while len(read) < 1 + WAITING_BLOCKS and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(0.05)
-        assert read == list(range(1 + WAITING_BLOCKS))
+def source(downsample=1.0):
+    tiles = TileSettings(downsample=downsample)
+    return Source(0, "job", Path("a.svs"), None, (1, 1), (), None, downsample, tiles, Path("cut"))
 
 
-def test_what_reading_raises_is_raised_in_its_place():
-    def things():
-        yield 1
-        raise KeyError("gone")
-
-    with closing(read_ahead(things(), nothing)) as ahead:
-        assert next(ahead) == 1
-        with pytest.raises(KeyError, match="gone"):
-            next(ahead)
+def windows_of(boxes):
+    return [KnownWindow(Window(x, y, x + w, y + h), Role.POSITIVE) for x, y, w, h in boxes]
 
 
-def test_a_caller_that_gives_up_ends_what_is_under_way():
-    hangs = threading.Event()
+@given(WINDOWS, st.sampled_from([1.0, 1.37, 2.0]))
+def test_chunks_are_whole_shards_and_cover_each_window_once(boxes, downsample):
+    windows = windows_of(boxes)
+    chunks = chunks_of(source(downsample), windows)
+    shards = [
+        (block.number, block.rows[0] // BLOCK_PX, block.columns[0] // BLOCK_PX)
+        for chunk in chunks
+        for block in chunk.blocks
+    ]
+    assert len(set(shards)) == len(shards)
+    covered = dict.fromkeys(range(len(windows)), 0)
+    for chunk in chunks:
+        for block in chunk.blocks:
+            sides = [end - begin for begin, end in (block.rows, block.columns)]
+            assert block.rows[0] % BLOCK_PX == block.columns[0] % BLOCK_PX == 0
+            assert max(sides) <= BLOCK_PX
+            covered[block.number] += sides[0] * sides[1]
+    for number, one in enumerate(windows):
+        height, width = working_size(one.window, downsample)
+        assert covered[number] == height * width
 
-    def things():
-        yield 1
-        assert hangs.wait(30)
-        yield 2
 
-    started = time.monotonic()
-    with closing(read_ahead(things(), hangs.set)) as ahead:
-        assert next(ahead) == 1
-    assert time.monotonic() - started < 20
+@given(WINDOWS)
+def test_no_chunk_holds_more_pixels_than_one_full_shard(boxes):
+    for chunk in chunks_of(source(), windows_of(boxes)):
+        sizes = [
+            (block.rows[1] - block.rows[0]) * (block.columns[1] - block.columns[0])
+            for block in chunk.blocks
+        ]
+        assert 0 < sum(sizes) <= BLOCK_PX**2
+
+
+def test_small_regions_are_bundled():
+    boxes = [(512 * number, 0, 512, 512) for number in range(130)]
+    assert [len(chunk.blocks) for chunk in chunks_of(source(), windows_of(boxes))] == [64, 64, 2]
+
+
+def test_a_region_of_one_block_is_known_by_its_pixels_and_of_more_by_all_in_order():
+    assert region_digest(["a"]) == "a"
+    assert len({region_digest(["a", "b"]), region_digest(["b", "a"]), region_digest(["a"])}) == 3

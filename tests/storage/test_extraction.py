@@ -166,9 +166,8 @@ def test_large_windows_are_written_block_by_block(
     tiles = TileSettings(downsample=downsample)
     side = round(800 / downsample)
     whole = cut(item(path, window), settings=tiles).read("a@0,0", 0, 0, side, side)
-    monkeypatch.setattr("storage.extraction.SHARD_PX", 128)
     monkeypatch.setattr("storage.cutting.BLOCK_PX", 128)
-    monkeypatch.setattr("storage.extraction.CHUNK_PX", 64)
+    monkeypatch.setattr("storage.cutting.CHUNK_PX", 64)
     pieces = cut(item(path, window), settings=tiles).read("a@0,0", 0, 0, side, side)
     assert pieces.shape == whole.shape == (side, side, 3)
     # Where the scale is not whole, a block starts up to half a pixel aside.

@@ -56,7 +56,7 @@ def bootstrap(
     Example: signetflow ops bootstrap --dataset nuclei --workspace /srv/signetflow --gpus 2
     """
     from flows.cli.running import workspace_at
-    from flows.config import load_config
+    from flows.config import as_told, load_config
     from flows.operations import Wish
     from flows.operations import bootstrap as set_up
     from flows.operations import undo as remove
@@ -66,7 +66,7 @@ def bootstrap(
     else:
         named = (f"dataset={dataset}",) if dataset else ()
         config = load_config(preset, (*(settings or ()), *named))
-        said = config.model_dump(mode="json", exclude_unset=True)
+        said = as_told(config)
         wish = Wish(said, workspace_at(workspace).root, gpus, webhook)
         steps = set_up(wish, dry_run=dry_run)
     if as_json:
