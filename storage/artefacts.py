@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ _ENTRY = {"size": None, "mtime_ns": None, "sha256": None}
 """What a manifest says of a file; with these values, of one that it does not list."""
 DIGEST_LENGTH = 32
 """Hex digits of a digest in names: MLflow accepts at most 36 for a dataset."""
+FILE_THREADS = 8
+"""Threads that read files to hash them, and that wait until they are on the disk."""
 _STORAGE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
 }  # fmt: skip
@@ -112,15 +115,18 @@ def storing(place: Path, what: str) -> Iterator[None]:
         ) from error
 
 
+def _listed(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path)}
+
+
 def _write_manifest(folder: Path, kind: Kind, digest: str | None) -> str:
-    listed = {
-        str(path.relative_to(folder)): {
-            "size": path.stat().st_size,
-            "mtime_ns": path.stat().st_mtime_ns,
-            "sha256": hash_file(path),
+    files = files_of(folder)
+    with ThreadPoolExecutor(FILE_THREADS) as pool:
+        entries = pool.map(_listed, files)
+        listed = {
+            str(path.relative_to(folder)): entry for path, entry in zip(files, entries, strict=True)
         }
-        for path in files_of(folder)
-    }
     content = digest or digest_of({name: entry["sha256"] for name, entry in listed.items()})
     manifest = {"format_version": CURRENT[kind], "digest": content, "files": listed}
     (folder / MANIFEST).write_text(json.dumps(manifest, sort_keys=True, indent=1))
@@ -150,10 +156,11 @@ def draft(at: Workspace, kind: Kind) -> Iterator[Draft]:
 def seal(folder: Path, kind: Kind, digest: str | None = None) -> str:
     """Write a folder's manifest, wait until all of it is on the disk, and return its digest."""
     content = _write_manifest(folder, kind, digest)
-    for path in [*files_of(folder), folder / MANIFEST]:
-        sync(path)
-    for below in [p for p in folder.rglob("*") if p.is_dir()]:
-        sync(below)
+    below = [path for path in folder.rglob("*") if path.is_dir()]
+    # The disk writes for all who wait at once: a version of 500 regions has 6,000 to wait for.
+    with ThreadPoolExecutor(FILE_THREADS) as pool:
+        for paths in ([*files_of(folder), folder / MANIFEST], below):
+            list(pool.map(sync, paths))
     sync(folder)
     return content
 
