@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.states import Completed
 from pydantic import Field
 
+from flows import logs
 from flows.config import parse_config
 from flows.predict import predict_files
 from flows.promotion import recipe_of
@@ -86,6 +87,7 @@ def evaluate(
     settings
         How cells are matched.
     """
+    logs.set_up()
     at = Workspace(workspace)
     ref = find_checkpoint(at, checkpoint)
     card = load_card(at, ref)
@@ -134,6 +136,7 @@ def predict(
     mpp
         Micrometres per pixel of all slides, in place of what the files say.
     """
+    logs.set_up()
     files = (
         sorted(one for one in slides.iterdir() if one.is_file()) if slides.is_dir() else [slides]
     )

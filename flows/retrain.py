@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.events import emit_event
 from prefect.states import Completed
 
+from flows import logs
 from flows.automations import ALARM, PROMOTION
 from flows.config import RetrainConfig
 from flows.gauges import gauged
@@ -22,6 +23,7 @@ from models.errors import BusyError, WorkspaceError
 from storage.champion import standing
 from storage.layout import Workspace
 from storage.locks import IfBusy, retraining, shared
+from storage.logged import about
 from tasks.lineage import alarms_in
 from tasks.report import read_lineage
 from tasks.track import Tracker
@@ -60,12 +62,14 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
 
     Who calls a flow that returns a state gets the state's data.
     """
+    logs.set_up()
     at.require_writable()
     try:
         with gauged(at), shared(at), retraining(at, if_busy), in_slot():
             plan = plan_of(config, at)
             run = open_run(config, at)
-            report = plan.report or _made(config, run)
+            with about(run=run.run_id):
+                report = plan.report or _made(config, run)
             link_report(at, plan.run_id, report)
             if plan.report:
                 Tracker(run).deliver()

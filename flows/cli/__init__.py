@@ -12,6 +12,7 @@ from importlib import import_module
 
 import typer
 
+from flows import logs
 from flows.cli.output import INTERRUPTED, report_error, report_interrupt
 from models.errors import SignetflowError
 
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     # torch's on a busy machine. Read when numpy is imported, which nothing above does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        logs.set_up()
         result = app(words, standalone_mode=False)
     except SignetflowError as error:
         if debug:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 from unicodedata import bidirectional, category
 
 import typer
+
+from flows import logs
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -25,6 +28,8 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON object on stdout; logs on stderr.")
 ]
+
+logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """The exit code that shells give for Ctrl-C."""
@@ -55,8 +60,11 @@ def say(line: str = "") -> None:
     sys.stdout.write(printable(line) + "\n")
 
 
-def note(line: str) -> None:
-    """Print a line for people on stderr, where it never disturbs ``--json``."""
+def note(line: str, level: int = logging.INFO) -> None:
+    """Print a line for people on stderr, where it never disturbs ``--json``; log it if asked."""
+    if logs.are_json():
+        logger.log(level, "%s", line)
+        return
     sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
 
@@ -90,7 +98,7 @@ def report_error(error: BaseException, code: int, *, as_json: bool) -> int:
     known = code != 1 or type(error).__module__ == "models.errors"
     prefix = "" if known else f"{type(error).__name__}: "
     hint = "" if known else " (run again with --debug for the full trace)"
-    note(f"error: {prefix}{message}{hint}")
+    note(f"error: {prefix}{message}{hint}", logging.ERROR)
     return code
 
 
@@ -100,7 +108,7 @@ def report_interrupt(*, as_json: bool) -> int:
     if as_json:
         fault = {"type": "Interrupted", "message": message, "exit_code": INTERRUPTED}
         write_json({"error": fault})
-    note(f"error: {message}")
+    note(f"error: {message}", logging.ERROR)
     return INTERRUPTED
 
 

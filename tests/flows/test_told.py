@@ -188,6 +188,46 @@ def test_the_screen_shows_what_runs_waits_and_ended_badly(told):
     assert [(one.deployment, one.is_on) for one in known.schedules] == [("retrain/weekly", False)]
 
 
+LOGGING_FLOW = """
+import logging
+from prefect import flow
+from flows import logs
+from storage.logged import about
+
+@flow
+def logging_flow():
+    logs.set_up()
+    logs.set_up()
+    with about(run="a" * 32, stage="5" * 32, label="x · self round 2"):
+        logging.getLogger("tasks.stage").info("made")
+
+logging_flow()
+"""
+
+
+def test_lines_of_a_workers_run_are_json_and_reach_the_server_with_their_ids(told, server):
+    from prefect.client.schemas.filters import LogFilter
+
+    run_id = "0" * 8
+    settings = {
+        "PREFECT_API_URL": server,
+        "PREFECT__FLOW_RUN_ID": run_id,
+        "SIGNETFLOW_LOGS": "json",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING_FLOW],
+        env={**os.environ, **settings}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    (made,) = (line for line in lines if line["message"] == "made")
+    assert (made["run"], made["stage"], made["round"]) == ("a" * 32, "5" * 32, 2)
+    assert made["flow_run_id"] == run_id
+    assert any(line["logger"] == "prefect.flow_runs" for line in lines)
+    with connected() as client:
+        kept = [one.message for one in client.read_logs(LogFilter(), limit=200)]
+    assert kept.count("[run aaaaaaaa · round 2 · stage 55555555] made") == 1
+
+
 def test_undoing_removes_the_address_and_everything_that_tells(told):
     removed = {f"{one.kind} {one.name}": one.done for one in undo()}
     assert removed["webhook signetflow"] == "removed"
