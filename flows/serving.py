@@ -35,6 +35,11 @@ for number, pause in ((signal.SIGTERM, 10), (signal.SIGKILL, 0)):
             pass
     time.sleep(pause)
 """
+SECRETS = {
+    "prefect": ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_"),
+    "mlflow": ("MLFLOW_BACKEND_STORE_URI", "AWS_"),
+}
+"""How names of variables begin that a server alone is told: databases, and the store of files."""
 LOOK_S = 1.0
 """How often the processes are looked at."""
 
@@ -85,7 +90,7 @@ def serve(what: Serving, ready: Callable[[Serving], None]) -> int:
     what.at.require_writable()
     with ExitStack() as everything, _signals() as told:
         start = everything.enter_context(_guarded(what))
-        children = [start(*one) for one in _servers(what)]
+        children = [start(*one) for one in servers(what)]
         for child, url in zip(children, (what.prefect_url, what.mlflow_url), strict=True):
             wait_until_healthy(_health(url), child.process, child.log)
         for pool in what.workers:
@@ -114,15 +119,15 @@ def _health(url: str) -> str:
     return f"{url}/health"
 
 
-def _servers(what: Serving) -> Iterator[tuple[str, list[str]]]:
+def servers(what: Serving) -> Iterator[tuple[str, list[str]]]:
+    """Yield the command of each server: for loopback alone, and without a secret."""
     yield "prefect", [
         "prefect", "server", "start", "--host", what.host, "--port", str(what.prefect_port),
     ]  # fmt: skip
-    store = os.environ.get("MLFLOW_BACKEND_STORE_URI", what.at.mlflow_uri)
     files = os.environ.get("SIGNETFLOW_MLFLOW_ARTIFACTS", str(what.at.mlflow_artefacts.absolute()))
     yield "mlflow", [
         "mlflow", "server", "--host", what.host, "--port", str(what.mlflow_port), "--workers", "1",
-        "--backend-store-uri", store, "--artifacts-destination", files, "--serve-artifacts",
+        "--artifacts-destination", files, "--serve-artifacts",
     ]  # fmt: skip
 
 
@@ -168,7 +173,7 @@ def _started(what: Serving, name: str, command: Sequence[str]) -> _Child:
     with log.open("ab") as stream, _migrating(what, name):
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed command
             [sys.executable, "-m", *command],
-            env=environment(what), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            env=environment(what, name), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             start_new_session=True,
         )  # fmt: skip
     return _Child(name, process, log)
@@ -183,7 +188,7 @@ def _migrating(what: Serving, name: str) -> Iterator[None]:
     with exclusive(what.at.prefect_home / "start.lock"):
         upgrade = ["-m", "prefect", "server", "database", "upgrade", "-y"]
         done = subprocess.run(  # noqa: S603  # our own interpreter and a fixed command
-            [sys.executable, *upgrade], env=environment(what), capture_output=True, text=True,
+            [sys.executable, *upgrade], env=environment(what, name), capture_output=True, text=True,
             check=False,
         )  # fmt: skip
         if done.returncode:
@@ -192,8 +197,8 @@ def _migrating(what: Serving, name: str) -> Iterator[None]:
     yield
 
 
-def environment(what: Serving) -> dict[str, str]:
-    """Return what servers and workers are told."""
+def environment(what: Serving, name: str) -> dict[str, str]:
+    """Return what a server or worker is told; of secrets, its own."""
     ours = {
         "PREFECT_HOME": str(what.at.prefect_home.absolute()),
         "PREFECT_API_URL": what.prefect_url,
@@ -204,7 +209,14 @@ def environment(what: Serving) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }
-    return {**os.environ, **ours}
+    if name == "mlflow":
+        # Not on its command line: every user of the host can read that, and a password is in it.
+        ours["MLFLOW_BACKEND_STORE_URI"] = os.environ.get(
+            "MLFLOW_BACKEND_STORE_URI", what.at.mlflow_uri
+        )
+    others = tuple(one for owner, names in SECRETS.items() if owner != name for one in names)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
+    return {**kept, **ours}
 
 
 @contextmanager

@@ -15,7 +15,25 @@ DOCKERFILE = ROOT / "docker" / "Dockerfile"
 EXAMPLE = ROOT / "deployments" / "signetflow.env.example"
 UNITS = sorted((ROOT / "deployments" / "systemd").glob("*.service"))
 PREFECT_FILE = ROOT / "deployments" / "prefect.yaml"
-SECRET = re.compile(r"PASSWORD|SECRET|HASH|AUTH_STRING|ACCESS_KEY|TOKEN")
+SECRET = re.compile(
+    r"PASSWORD|SECRET|HASH|AUTH_STRING|ACCESS_KEY|TOKEN|WEBHOOK|CONNECTION_URL|BACKEND_STORE_URI"
+)
+S3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+UNIT_NEEDS = {
+    "signetflow-serve": {"PREFECT_SERVER_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI"} | S3,
+    "signetflow-worker@": {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"},
+    "signetflow-proxy": {"SIGNETFLOW_PROXY_HASH"},
+}
+"""The secrets that each unit is given; no other."""
+SERVICE_NEEDS = {
+    "postgres": {"POSTGRES_PASSWORD", "PREFECT_DB_PASSWORD", "MLFLOW_DB_PASSWORD"},
+    "prefect": {"PREFECT_DB_PASSWORD"},
+    "mlflow": {"MLFLOW_DB_PASSWORD"} | S3,
+    "proxy": {"SIGNETFLOW_PROXY_HASH"},
+    "bootstrap": {"SIGNETFLOW_WEBHOOK"},
+    "cpu-worker": set(),
+    "gpu-worker": set(),
+}
 THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$)")
 HARDENING = {
     "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "CapabilityBoundingSet=",
@@ -58,9 +76,43 @@ def test_every_variable_that_is_explained_is_read_by_something():
 
 
 def test_no_secret_of_the_env_file_has_a_default():
-    assert {
-        name: value for name, value in explained().items() if SECRET.search(name) and value
-    } == {}
+    given = re.findall(r"^([A-Z][A-Z0-9_]+)=(.+)$", text(EXAMPLE), re.MULTILINE)
+    assert [name for name, _ in given if SECRET.search(name)] == []
+    shown = [name for name, value in explained().items() if SECRET.search(name) and value]
+    assert all(":PASSWORD@" in explained()[name] for name in shown), shown
+
+
+def secrets():
+    return {name for name in explained() if SECRET.search(name)}
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_a_unit_is_given_its_own_secrets_alone(unit):
+    # UnsetEnvironment= is applied last, to what EnvironmentFile= gave as well (systemd.exec(5)).
+    left_out = " ".join(re.findall(r"^UnsetEnvironment=(.*)$", text(unit), re.MULTILINE)).split()
+    assert secrets() - set(left_out) == UNIT_NEEDS[unit.stem]
+    assert set(left_out) <= secrets(), "left out, but nobody explains it"
+
+
+def test_units_with_different_secrets_run_as_different_users():
+    users = re.findall(r"^User=(.+)$", "".join(text(unit) for unit in UNITS), re.MULTILINE)
+    assert sorted(users) == ["signetflow", "signetflow-proxy", "signetflow-servers"]
+
+
+def test_a_service_of_compose_is_given_its_own_secrets_alone():
+    found = {
+        name: {one for one in secrets() if re.search(rf"\b{one}\b", given(service))}
+        for name, service in services().items()
+    }
+    assert found == SERVICE_NEEDS
+
+
+def given(service):
+    """Return the values of a service that Compose fills in, and the names that it hands on."""
+    assert "env_file" not in service
+    handed = [name for name, value in service.get("environment", {}).items() if value is None]
+    filled = re.findall(r"\$\{([A-Z0-9_]+)", yaml.safe_dump(service))
+    return " ".join([*handed, *filled])
 
 
 def test_no_secret_of_compose_has_a_default_or_is_written_out():

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from flows.server import free_port
-from flows.serving import require_loopback
+from flows.serving import Serving, environment, require_loopback, servers
 from models.errors import WrongUseError
+from storage.layout import Workspace
 
 
 @pytest.fixture
@@ -86,3 +87,49 @@ def test_wider_than_loopback_is_refused(host):
 
 def test_loopback_is_not():
     require_loopback("127.0.0.1")
+
+
+def test_the_command_refuses_it_too_and_says_what_to_do(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "ops", "serve", "--host", "0.0.0.0"],  # noqa: S104
+        env={**os.environ, "SIGNETFLOW_WORKSPACE": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "docker/Caddyfile" in done.stderr
+
+
+SECRETS = {
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://prefect:one@127.0.0.1/prefect",
+    "MLFLOW_BACKEND_STORE_URI": "postgresql+psycopg2://mlflow:two@127.0.0.1/mlflow",
+    "AWS_SECRET_ACCESS_KEY": "three",
+}
+
+
+@pytest.fixture
+def told(monkeypatch, tmp_path):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    return Serving(Workspace(tmp_path))
+
+
+def test_a_server_is_told_its_own_secrets_alone_and_a_worker_none(told):
+    has = {
+        name: set(SECRETS) & set(environment(told, name))
+        for name in ("prefect", "mlflow", "worker cpu")
+    }
+    assert has == {
+        "prefect": {"PREFECT_SERVER_DATABASE_CONNECTION_URL"},
+        "mlflow": {"MLFLOW_BACKEND_STORE_URI", "AWS_SECRET_ACCESS_KEY"},
+        "worker cpu": set(),
+    }
+    assert environment(told, "mlflow")["MLFLOW_BACKEND_STORE_URI"].endswith("/mlflow")
+
+
+def test_no_password_stands_on_a_command_line_that_others_can_read(told, monkeypatch):
+    monkeypatch.setenv("PREFECT_SERVER_API_HOST", "0.0.0.0")  # noqa: S104  # not listened to
+    commands = dict(servers(told))
+    assert set(commands) == {"prefect", "mlflow"}
+    for command in commands.values():
+        assert not [word for word in command if any(value in word for value in SECRETS.values())]
+        assert command[command.index("--host") + 1] == "127.0.0.1"
