@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 
 from flows.cli import app
+from tests.flows.operations_page import BLOCK, MARKS, NOT_RUN, PAGE, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
-BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*) -->\n)?```sh\n(?P<text>.*?)```", re.DOTALL)
-MARKS = ("run", "run: stays", "run: any exit", "run: made-up")
 TOLD = re.compile(r"`((?:signetflow|prefect) [^`]+)`")
-
-
-class Block(NamedTuple):
-    """One block of commands, and what the page says of running it."""
-
-    mark: str
-    text: str
-
-
-def blocks(page: str) -> list[Block]:
-    return [Block(found["mark"] or "", found["text"]) for found in BLOCK.finditer(page)]
 
 
 def commands(page: str) -> Iterator[list[str]]:
     """Yield the words of every command of ours that the page names, in blocks and in sentences."""
     lines = [line for block in blocks(page) for line in block.text.splitlines()]
     for line in [*lines, *TOLD.findall(BLOCK.sub("", page))]:
-        words = shlex.split(line)
+        words = shlex.split(line) if "signetflow " in line else []
         if words and words[0].rpartition("/")[2] == "signetflow":
             yield words[1:]
 
@@ -90,4 +77,12 @@ def test_a_command_that_is_not_there_is_found(line):
 
 def test_every_block_says_whether_it_is_run_or_why_not():
     for block in blocks(PAGE.read_text()):
-        assert block.mark in MARKS or block.mark.startswith("not run: "), block
+        assert block.mark in MARKS or block.mark.startswith(NOT_RUN), block
+
+
+@pytest.mark.parametrize("block", blocks(PAGE.read_text()), ids=lambda block: block.text[:40])
+def test_every_block_is_bash_that_can_be_read(block):
+    read = subprocess.run(
+        ["bash", "-n"], input=block.text, capture_output=True, text=True, check=False
+    )
+    assert (read.returncode, read.stderr) == (0, "")
