@@ -42,6 +42,10 @@ MADE = "signetflow_made"
 HEARTBEAT_S = 30
 """How often a run says that it lives; Prefect takes no less."""
 DEPLOY_TIMEOUT_S = 300
+PATIENT = {"PREFECT_CLIENT_RETRY_EXTRA_CODES": "500", "PREFECT_CLIENT_MAX_RETRIES": "6"}
+"""What every run is told: while its database is away the server answers 500, which Prefect does not
+try again by itself, so that a run could not say that it has ended. Six tries, each after twice the
+time of the one before, are two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def connected() -> Iterator[SyncPrefectClient]:
 
 def _pools(n_gpus: int) -> Iterator[tuple[str, dict[str, str]]]:
     """Give each pool with the environment of its runs; a pool runs one thing at a time."""
-    alive = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
+    alive = {**PATIENT, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
     yield "cpu", {**alive, "CUDA_VISIBLE_DEVICES": "", "SIGNETFLOW_SLOT": "cpu"}
     for number in range(n_gpus):
         name = f"gpu{number}"

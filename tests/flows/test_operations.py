@@ -1,8 +1,10 @@
 """Bootstrapping a real Prefect server, and undoing it."""
 
+import http.server
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -10,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from flows.automations import automations
-from flows.operations import PREFECT_FILE, Wish, bootstrap, connected, undo, wanted_deployments
+from flows.operations import (
+    PATIENT,
+    PREFECT_FILE,
+    Wish,
+    _pools,
+    bootstrap,
+    connected,
+    undo,
+    wanted_deployments,
+)
 from flows.server import LAUNCHER, free_port
 from models.errors import OperationsError
 
@@ -164,6 +175,38 @@ def test_prefect_understands_the_file_that_is_deployed():
     model = PrefectYamlModel.model_validate(yaml.safe_load(PREFECT_FILE.read_text()))
     assert {one.name for one in model.deployments} == {"weekly", "by-hand"}
     assert all(one.description and one.work_pool for one in model.deployments)
+
+
+class DatabaseAway(http.server.BaseHTTPRequestHandler):
+    """Answers as Prefect does without its database, and the second time as with it."""
+
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_response(500 if self.asked == 1 else 200)
+        self.end_headers()
+        self.wfile.write(b'"hello"')
+
+    def log_message(self, *words):
+        pass
+
+
+def test_a_run_asks_again_when_the_database_of_its_server_is_away():
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.settings import temporary_settings
+
+    for _, environment in _pools(2):
+        assert environment.items() >= PATIENT.items()
+    with http.server.HTTPServer(("127.0.0.1", 0), DatabaseAway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            temporary_settings(PATIENT),
+            SyncPrefectClient(f"http://127.0.0.1:{server.server_port}/api") as client,
+        ):
+            assert client.hello().status_code == 200
+        server.shutdown()
+    assert DatabaseAway.asked == 2
 
 
 def test_any_state_of_a_run_is_a_sign_of_life():
