@@ -51,7 +51,7 @@ class WorkspaceError(SignetflowError, OSError):
 
 
 class BusyError(WorkspaceError):
-    """Another run is at work in the workspace, and this one was told not to join it."""
+    """Somebody is at work in the workspace, and who asked does not wait for that."""
 
 
 class IntegrityError(SignetflowError, RuntimeError):

@@ -78,12 +78,17 @@ def shared(at: Workspace) -> Iterator[None]:
 def alone(at: Workspace) -> Iterator[None]:
     """Have a workspace for oneself, for what must not meet a run: `gc` and migrations.
 
+    Who has it already has it.
+
     Raises
     ------
-    WorkspaceError
+    BusyError
         At once, if anybody uses the workspace: who cleans waits for nobody.
     """
     path = workspace_lock(at)
+    if path.absolute() in _alone:
+        yield
+        return
     with _held(path, fcntl.LOCK_EX, _refuse_to_wait(at)):
         _alone.add(path.absolute())
         try:
@@ -202,7 +207,7 @@ def _refuse_to_join(at: Workspace) -> Callable[[str], None]:
 
 def _refuse_to_wait(at: Workspace) -> Callable[[str], None]:
     def refuse(who: str) -> None:
-        raise WorkspaceError(
+        raise BusyError(
             f"{at.root}: {who} uses the workspace, and this needs it alone. Wait until that has "
             f"ended, or stop it, then run the same command again."
         )

@@ -185,7 +185,18 @@ def test_the_screen_shows_what_runs_waits_and_ended_badly(told):
     assert [one.deployment for one in known.late] == ["predict/by-hand"]
     (bad,) = (one for one in known.ended_badly if one.deployment == "retrain/weekly")
     assert (bad.state, bad.message) == ("Failed", "the loss is NaN")
-    assert [(one.deployment, one.is_on) for one in known.schedules] == [("retrain/weekly", False)]
+    schedules = {one.deployment: one.is_on for one in known.schedules}
+    assert schedules == {"retrain/weekly": False, "tidy/weekly": False}
+
+
+@pytest.mark.parametrize("wrong", [{"keep_runs": 0}, {"log_mib": "much"}, {"dry_run": 7}])
+def test_a_wrong_parameter_of_retention_is_refused_before_there_is_a_run(told, wrong):
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    with connected() as client:
+        tidy = client.read_deployment_by_name("tidy/weekly")
+        with pytest.raises(PrefectHTTPStatusError, match=r"409|422|Validation"):
+            client.create_flow_run_from_deployment(tidy.id, parameters=wrong)
 
 
 LOGGING_FLOW = """

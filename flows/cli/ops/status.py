@@ -166,7 +166,8 @@ def _run_line(run: RunFacts) -> str:
 def _needs(facts: Facts, known: Dispatch, mlflow: dict[str, Any]) -> Iterator[str]:
     """Yield what somebody has to look at, each with what to do."""
     yield from _needs_of_servers(known, mlflow)
-    for run in facts.runs[:N_RUNS]:
+    latest = {run.record.name: run for run in reversed(facts.runs)}  # it replaces those before
+    for run in latest.values():
         yield from _needs_of_run(run, deployed=not known.problem)
     if facts.disk.free < TIGHT_BYTES:
         yield f"the disk has {size(facts.disk.free)} left: signetflow labels gc --dry-run"
