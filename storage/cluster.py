@@ -7,6 +7,7 @@ workspace and the slides under the same paths.
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import threading
 import time
@@ -88,6 +89,8 @@ class Cluster:
     def __init__(self, address: str) -> None:
         self.job = uuid.uuid4().hex
         self._address = address
+        for name in ("distributed", "distributed.client", "distributed.utils"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is said here
         try:
             connect: Any = Client
             self._client: Any = connect(address, timeout=CONNECT_S, set_as_default=False)
