@@ -51,7 +51,7 @@ class Operator:
 
     def _told(self, postgres_port: int) -> dict[str, str]:
         """Return the environment of a shell that has yet to be told anything of ours."""
-        ours = ("PREFECT_", "MLFLOW_", "SIGNETFLOW_", "COV_", "COVERAGE_")
+        ours = ("PREFECT_", "MLFLOW_", "SIGNETFLOW_", "COV_", "COVERAGE_", "PYTHONUNBUFFERED")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {
             **kept,

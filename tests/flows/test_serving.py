@@ -20,7 +20,8 @@ from storage.layout import Workspace
 def served(tmp_path):
     """Start ``ops serve`` with a worker and return its process and both addresses."""
     ports = [free_port(), free_port()]
-    settings = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_"))}
+    ours = ("PREFECT_", "MLFLOW_", "PYTHONUNBUFFERED")
+    settings = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     words = ["--prefect-port", str(ports[0]), "--mlflow-port", str(ports[1]), "--worker", "cpu"]
     started = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "ops", "serve", "--workspace", str(tmp_path), *words],

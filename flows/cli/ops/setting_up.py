@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -112,3 +113,4 @@ def _served(what: Serving) -> None:
     say(f"  export MLFLOW_TRACKING_URI={what.mlflow_url}")
     say(f"  export SIGNETFLOW_WORKSPACE={what.at.root.absolute()}")
     say(f"Logs: {what.at.root / 'servers'}. Ctrl-C ends everything.")
+    sys.stdout.flush()  # to a journal or a file it would come with the end alone
