@@ -14,8 +14,16 @@ import time
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from flows.cli.checks import Check
+from flows.cli.doctor_host import check_gpu, check_memory, check_permissions
+from flows.cli.doctor_servers import (
+    check_mlflow,
+    check_pools,
+    check_prefect_server,
+    check_server_clocks,
+)
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, table, write_json
 
 if TYPE_CHECKING:
@@ -34,23 +42,20 @@ TORCH_PROBE = """
 import json, torch, torchvision
 from torchvision.ops import nms
 nms(torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([1.0]), 0.5)
-cuda = torch.cuda.is_available()
-card = torch.cuda.get_device_properties(0) if cuda else None
+cards = []
+for number in range(torch.cuda.device_count()):
+    properties, error, free = torch.cuda.get_device_properties(number), "", 0
+    try:
+        free = torch.cuda.mem_get_info(number)[0]
+        torch.ones(64, 64, device=f"cuda:{number}").mm(torch.ones(64, 64, device=f"cuda:{number}"))
+        torch.cuda.synchronize(number)
+    except RuntimeError as problem:
+        error = str(problem).splitlines()[0]
+    cards.append({"name": properties.name, "total": properties.total_memory, "free": free,
+        "error": error})
 print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__,
-    "card": card and card.name, "memory": card and card.total_memory}))
+    "cards": cards}))
 """
-
-Verdict = Literal["ok", "warn", "fail"]
-
-
-class Check(NamedTuple):
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    seen: str
-    advice: str = ""
-    """What to do about it; empty when all is well."""
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +82,8 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> in
 
 def examine(at: Workspace) -> list[Check]:
     """Return every check of this machine and workspace, in the order in which to mend them."""
+    from flows.dispatch import look
+
     with progress("importing torch") as advance:
         advance(0, 1)
         probed = probe_torch()
@@ -88,11 +95,15 @@ def examine(at: Workspace) -> list[Check]:
         check_torch_pair(probed),
         check_cpu(),
         check_gpu(probed),
+        check_memory(),
         check_folder(at),
+        check_permissions(at),
         check_disk(at),
         check_clock(at),
         check_mlflow(at),
         check_prefect_server(),
+        check_server_clocks(at),
+        *check_pools(look(), len(probed.get("cards") or [])),
         check_weights(),
     ]
 
@@ -214,18 +225,6 @@ def check_cpu() -> Check:
     return Check("cpu", "warn", f"{cores}, no bf16", advice)
 
 
-def check_gpu(probed: dict[str, Any]) -> Check:
-    """See whether there is a GPU, and whether torch can use it."""
-    from models.runtime import cuda_capability
-
-    if probed.get("card"):
-        return Check("gpu", "ok", f"{probed['card']}, {probed['memory'] / 2**30:.0f} GiB")
-    if cuda_capability() is None:
-        return Check("gpu", "ok", "none; networks run on the CPU")
-    advice = "install a CUDA build of torch, or update the driver (see nvidia-smi)."
-    return Check("gpu", "warn", "the driver shows one that torch cannot use", advice)
-
-
 def check_folder(at: Workspace) -> Check:
     """Try in the workspace, or where it would be made, all that a run does there."""
     place = _existing(at.root)
@@ -290,34 +289,6 @@ def _existing(path: Path) -> Path:
     while not place.exists():
         place = place.parent
     return place
-
-
-def check_mlflow(at: Workspace) -> Check:
-    """See whether the tracking server answers; the work goes on without it."""
-    from storage.tracking.address import problem_reaching, shown, tracking_uri
-
-    uri = tracking_uri(at)
-    if uri == at.mlflow_uri:
-        return Check("mlflow", "ok", "embedded in the workspace")
-    problem = problem_reaching(uri)
-    if not problem:
-        return Check("mlflow", "ok", shown(uri))
-    advice = "runs go on and deliver later; start it or unset MLFLOW_TRACKING_URI."
-    return Check("mlflow", "warn", f"{shown(uri)}: {problem}", advice)
-
-
-def check_prefect_server() -> Check:
-    """See whether the Prefect server answers, if one is named."""
-    from storage.tracking.address import problem_reaching, shown
-
-    uri = os.environ.get("PREFECT_API_URL", "")
-    if not uri:
-        return Check("prefect", "ok", "embedded, started and stopped with each run")
-    problem = problem_reaching(uri)
-    if not problem:
-        return Check("prefect", "ok", shown(uri))
-    advice = "start it (prefect server start) or unset PREFECT_API_URL."
-    return Check("prefect", "fail", f"{shown(uri)}: {problem}", advice)
 
 
 def check_weights() -> Check:
