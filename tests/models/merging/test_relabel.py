@@ -65,6 +65,26 @@ def test_a_found_cell_gets_the_next_id_and_a_score():
     assert result.parents[1].tolist() == []
 
 
+def test_each_found_cell_has_its_own_score_whatever_its_id():
+    nobody = human()
+    low = np.zeros(SHAPE, np.uint8)
+    low[40:50, 5:20] = low[40:50, 60:70] = INNER
+    before = relabelled(low, nobody)
+    # The new cell lies first in reading order and has the highest id.
+    predicted = low.copy()
+    predicted[5:20, 30:50] = INNER
+    inner = np.zeros(SHAPE, np.float32)
+    for number, part in enumerate((np.s_[5:20, 30:50], np.s_[40:50, 5:20], np.s_[40:50, 60:70]), 1):
+        inner[part] = number / 4
+    result = relabel(predicted, inner, nobody, Previous(before.cells, before.next_cell_id), DEFAULT)
+
+    assert result.ids.tolist() == [1, 2, 3]
+    assert [cell_at(result, y, x) for y, x in ((10, 40), (45, 10), (45, 65))] == [3, 1, 2]
+    means = [inner[result.cells == cell].mean() for cell in result.ids]
+    assert result.scores == pytest.approx(means)
+    assert result.scores == pytest.approx([0.5, 0.75, 0.25])
+
+
 def test_touching_found_cells_stay_two():
     predicted, truth = draw((10, 10, 32, 40), (29, 10, 51, 40))
     result = relabelled(predicted, human())

@@ -124,6 +124,16 @@ def test_pixels_above_the_threshold_take_the_likelier_of_edge_and_inner():
     assert classify(probabilities, low).tolist() == [[EDGE, INNER, INNER, EDGE]]
 
 
+def test_a_pixel_at_a_limit_is_below_it():
+    inner = np.array([[0.25, 0.5, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
+    probabilities = np.stack([1 - inner, 0 * inner, inner])
+
+    half = MergeSettings(threshold=0.5)
+    assert classify(probabilities, half).tolist() == [[BG, BG, INNER]]
+    banded = half.model_copy(update={"ignore_above": 0.25})
+    assert classify(probabilities, banded).tolist() == [[BG, IGNORE, INNER]]
+
+
 def test_a_band_below_the_threshold_can_be_ignored():
     inner = np.array([[0.2, 0.31, 0.69, 0.71]])
     probabilities = np.stack([1 - inner, 0 * inner, inner])

@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from models.annotations import Origin
 from models.errors import WrongUseError
+from storage.collecting import collect
+from storage.labels.log import ancestry
 from storage.labels.revert import What, revert
 from storage.labels.store import open_version
+from storage.labels.tags import tag
 
 LEFT, RIGHT, LOW = [60, 30, 80, 50], [62, 5, 84, 25], [8, 38, 28, 56]
 
@@ -95,6 +98,13 @@ def test_rounds_can_go_on_from_what_a_revert_left(workspace, versions, three):
     assert not set(numbers) & {
         cell for cell, number in found_in(workspace, three[3], versions).items() if number == 2
     }
+
+
+def test_cleaning_keeps_all_that_a_tagged_revert_grew_from_though_no_run_made_it(workspace, three):
+    left = revert(workspace, three[3], What(round=2)).ref
+    tag(workspace, "gold", left)
+    assert collect(workspace, keep_runs=0).leftovers == ()
+    assert [info.ref for info in ancestry(workspace, left)] == [left, *reversed(three)]
 
 
 @pytest.mark.parametrize("what", [{}, {"origin": Origin.HUMAN}])
