@@ -34,6 +34,7 @@ FROM_RUN = 10
 GROWTH = 1.10
 FIRST_S, LATE_S = 900, 120
 """How long the first run may take, which trains; and how late a later one may end."""
+KINDS = ("rss", "pss", "uss")
 DEPLOYMENT = "retrain/weekly"
 OVERRIDES = ("dataset=tiny-0", 'arms=["supervised"]')
 
@@ -50,19 +51,19 @@ def measure(runs: int, between_s: int) -> dict[str, Any]:
                 break  # lost: the figures say so
             ended = sum(run.state is not None and run.state.is_final() for run in _runs())
             if ended > len(samples):
-                samples.append({name: _pss_mb(one) for name, one in processes.items()})
+                samples.append(_sample(processes))
             time.sleep(0.5)
         return {**_memory(samples), **_fate(runs, between_s), "zombies": _zombies()}
 
 
 def _memory(samples: list[dict[str, float]]) -> dict[str, Any]:
-    """Say for each process what it held, and by how much that changed from FROM_RUN on."""
+    """Say for each figure what it was, and by how much it changed from FROM_RUN on."""
     late = samples[FROM_RUN - 1 :]
     if not late:
         return {}
     return {
         name: {
-            "pss_mb_at_run": {
+            "mb_at_run": {
                 number: round(one[name], 1)
                 for number, one in enumerate(samples, 1)
                 if number in {1, FROM_RUN} or number % 10 == 0
@@ -108,12 +109,22 @@ def _runs() -> list[FlowRun]:
     return [run for run in found if run.auto_scheduled]
 
 
-def _pss_mb(process: psutil.Process) -> float:
-    """Return the memory of a process; of a server, with all that it started."""
-    tree = [process]
-    if "worker" not in process.cmdline():  # its runs are not it
-        tree += process.children(recursive=True)
-    return sum(float(one.memory_full_info().pss) for one in tree) / 1e6
+def _sample(processes: dict[str, psutil.Process]) -> dict[str, float]:
+    """Return what each process holds in MB; of a server, with all that it started.
+
+    ``rss`` counts what is shared with others fully, ``pss`` by its share, which changes with what
+    those others do; ``uss`` leaves it out.
+    """
+    found: Counter[str] = Counter()
+    for name, process in processes.items():
+        tree = [process]
+        if name != "worker":  # its runs are not it
+            tree += process.children(recursive=True)
+        for one in tree:
+            memory = one.memory_full_info()
+            for kind in KINDS:
+                found[f"{name} {kind}"] += getattr(memory, kind) / 1e6
+    return dict(found)
 
 
 def _zombies() -> int:
@@ -194,8 +205,8 @@ def reached(found: dict[str, Any], runs: int) -> bool:
     """Tell whether memory stayed flat and no run was lost, doubled or left a zombie."""
     flat = all(
         one["most"] <= GROWTH and one["least"] >= 2 - GROWTH
-        for one in found.values()
-        if isinstance(one, dict) and "most" in one
+        for name, one in found.items()
+        if name.endswith("rss")
     )
     good = sum(found["ended"].get(name, 0) for name in ("Completed", "Nothing new"))
     return flat and good == runs and not found["zombies"] + found["never_made"]

@@ -142,7 +142,10 @@ def test_every_service_but_the_one_that_ends_is_started_again():
 
 def test_the_image_does_not_run_as_root():
     users = re.findall(r"^USER (\S+)", text(DOCKERFILE), re.MULTILINE)
-    assert users == ["signetflow"]
+    assert users == ["${USER_ID}:${GROUP_ID}"]
+    numbers = dict(re.findall(r"^ARG (USER_ID|GROUP_ID)=(\d+)$", text(DOCKERFILE), re.MULTILINE))
+    assert all(int(number) > 0 for number in numbers.values())
+    assert len(numbers) == 2
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
