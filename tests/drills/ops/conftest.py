@@ -99,7 +99,9 @@ def plant(drill_folder: Path, postgres: Postgres, fresh: Workspace) -> Iterator[
         MLFLOW_TRACKING_URI=f"http://127.0.0.1:{ports[1]}",
         PREFECT_SERVER_DATABASE_CONNECTION_URL=f"postgresql+asyncpg://{postgres.database('prefect')}",
         MLFLOW_BACKEND_STORE_URI=f"postgresql+psycopg2://{postgres.database('mlflow')}",
-        PREFECT_WORKER_QUERY_SECONDS="2",  # how soon it looks for work: nothing is measured of it
+        # How soon the one looks for work and the other for schedules: nothing is measured of it.
+        PREFECT_WORKER_QUERY_SECONDS="2",
+        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="5",
     )
     preset = drill_folder / "drill.yaml"
     preset.write_text(yaml.safe_dump(PRESET))

@@ -140,6 +140,15 @@ class Plant:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def refused(self, *words: str) -> str:
+        """Run a command that must not end well, and return what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=self.folder, env=self.settings,
+            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        )  # fmt: skip
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
+
     def log(self, name: str) -> str:
         """Return what a command has said."""
         return (self.folder / f"{name}.log").read_text()
