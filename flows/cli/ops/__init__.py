@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-VERBS = ("setting_up", "status", "metrics")
+VERBS = ("setting_up", "status", "metrics", "backup")
 """In the order of `--help`."""
 
 
