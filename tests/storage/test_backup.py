@@ -25,13 +25,13 @@ def quiet(done, total):
 
 def contents(at):
     """Return every file of the artefacts with its bytes and its time, and where links lead."""
-    found = {}
+    found: dict[str, object] = {}
     for kind in Kind:
         for path in (at.root / kind).rglob("*"):
             name = str(path.relative_to(at.root))
             if path.is_symlink():
                 found[name] = str(path.readlink())
-            elif path.is_file():
+            elif path.is_file() and path.name != ".lock":
                 found[name] = (path.read_bytes(), path.stat().st_mtime_ns)
     return found
 
@@ -69,9 +69,11 @@ def test_whatever_a_run_writes_meanwhile_the_copy_refers_to_nothing_that_is_not_
 ):
     at, run = own_ground.at, "a" * 32
     Ledger(at).start_run(run, "mine", {}, 5.0)
-    made_meanwhile = []
+    made_meanwhile: list[Ref] = []
 
     def a_stage_ends(done, total):
+        if done % 8:
+            return
         number = len(made_meanwhile)
         card = save_card(at, {"number": number})
         record = StageRecord(f"k{number}", "weigh", "x", card, 0.0, 1.0)
@@ -86,7 +88,7 @@ def test_whatever_a_run_writes_meanwhile_the_copy_refers_to_nothing_that_is_not_
     made = back_up(at, tmp_path / "saved", {}, a_stage_ends)
     there = Workspace(tmp_path / "restored")
     restore(made, there, {}, quiet)
-    assert len(made_meanwhile) > 20
+    assert len(made_meanwhile) > 10
     ledger = Ledger(there)
     keys = [stage.key for stage in ledger.stages_of(run)]
     assert keys == ["k0"]  # as the ledger was when the copying began
@@ -113,9 +115,8 @@ def test_work_under_way_locks_and_logs_are_left_out(own_ground, tmp_path):
         (at.root / name).write_text("passing")
     hidden = at.root / Kind.LABELS / own_ground.annotated.digest / ".zattrs"
     hidden.write_text("{}")
-    names = {
-        name.removeprefix("workspace/") for name in back_up(at, tmp_path / "s", {}, quiet).files
-    }
+    made = back_up(at, tmp_path / "s", {}, quiet)
+    names = {name.removeprefix("workspace/") for name in made.files}
     assert not [name for name in names if "passing" in name or ".lock" in name or "draft" in name]
     assert not [name for name in names if name.startswith("servers")]
     assert str(hidden.relative_to(at.root)) in names  # what an artefact has, it keeps
@@ -205,8 +206,10 @@ def test_what_is_no_whole_backup_is_refused(saved, tmp_path):
         read_backup(made.path)
 
 
-@pytest.mark.parametrize("name", ["workspace/../../stolen", "workspace/reports/../../../stolen"])
-@pytest.mark.parametrize("entry", [{"link": "x"}, {"size": 0, "sha256": ""}])
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [("workspace/../../stolen", {"link": "x"}), ("/stolen", {"size": 0, "sha256": ""})],
+)
 def test_a_name_that_leads_out_of_the_backup_is_refused(saved, tmp_path, name, entry):
     _, made, there = saved
     listed(made, files={name: entry})

@@ -37,7 +37,7 @@ def test_an_address_is_taken_apart_as_the_servers_take_it(monkeypatch):
 
 @pytest.mark.parametrize("url", ["sqlite+aiosqlite:////srv/x.db", "mysql://h/d", "nonsense"])
 def test_a_database_of_another_kind_is_refused_with_what_to_do(monkeypatch, url):
-    with pytest.raises(OperationsError, match="no PostgreSQL.*--without-databases"):
+    with pytest.raises(OperationsError, match=r"no PostgreSQL.*--without-databases"):
         prefect(monkeypatch, url)
 
 
@@ -68,7 +68,7 @@ def test_a_password_stands_in_no_command_line(tools, monkeypatch):
 def test_a_tool_that_refuses_or_is_not_there_says_so(tools, monkeypatch):
     one = prefect(monkeypatch)
     monkeypatch.setenv("FAILING", "3")
-    with pytest.raises(OperationsError, match="pg_dump of prefect's database prefect at .*: 3"):
+    with pytest.raises(OperationsError, match=r"pg_dump of prefect's database prefect at .*: 3"):
         dump(one, tools / "x.dump")
     monkeypatch.setenv("PATH", str(tools / "none"))
     with pytest.raises(OperationsError, match="apt-get install postgresql-client"):
