@@ -50,13 +50,18 @@ def end_in_the_middle_of_a_training(root, how):
             [sys.executable, "-m", "flows.cli", "run", *WORDS, "--workspace", str(root)],
             start_new_session=True, stdout=log, stderr=log,
         )  # fmt: skip
-    deadline = time.monotonic() + 300
-    while not _went_on(before, _steps_of_trainings(root)):
-        assert process.poll() is None, (root / "ended.log").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    children = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, how)  # as a terminal does with Ctrl-C
+    try:
+        deadline = time.monotonic() + 300
+        while not _went_on(before, _steps_of_trainings(root)):
+            assert process.poll() is None, (root / "ended.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, how)  # as a terminal does with Ctrl-C
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
     if how == signal.SIGINT:
         assert process.wait(60) == INTERRUPTED
         said = (root / "ended.log").read_text()
@@ -80,7 +85,7 @@ def _steps_of_trainings(root):
             card = json.loads((pointer.parent / pointer.read_text() / "card.json").read_text())
         except (OSError, ValueError):
             continue  # it is being written
-        steps[pointer.parent.name] = card["step"]
+        steps[pointer.parent.name] = card["card"]["step"]
     return steps
 
 
