@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "signetflow_"
+READABLE = 0o644
+"""The collector is another user, and a service's umask may shut it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def write_exposed(path: Path, text: str) -> None:
     """
     try:
         write_whole(path, text)
+        path.chmod(READABLE)
     except OSError as error:
         raise WorkspaceError(
             f"{path}: the figures for Prometheus cannot be written ({error.strerror}). Name a "

@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,15 @@ def test_who_reads_meanwhile_sees_the_old_figures_whole(tmp_path):
         assert reader.read() == "old 1\n"
     assert path.read_text() == "new 2\n"
     assert list(tmp_path.iterdir()) == [path]  # nothing that a collector would read as well
+
+
+def test_the_collector_can_read_it_whatever_the_umask_is(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_exposed(tmp_path / "signetflow.prom", "x 1\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "signetflow.prom").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_that_cannot_be_written_says_what_to_do(tmp_path):
