@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -40,8 +41,13 @@ SECRETS = {
     "mlflow": ("MLFLOW_BACKEND_STORE_URI", "AWS_"),
 }
 """How names of variables begin that a server alone is told: databases, and the store of files."""
+WORKER = "worker"
 LOOK_S = 1.0
 """How often the processes are looked at."""
+RESTART_S = 30.0
+"""A worker that ended is started again, but not sooner after its last start."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,11 @@ class _Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    began: float
 
 
 def serve(what: Serving, ready: Callable[[Serving], None]) -> int:
-    """Serve until a signal comes or a process ends; return the exit code.
+    """Serve until a signal comes or a server ends; return the exit code.
 
     Databases are those of PREFECT_SERVER_DATABASE_CONNECTION_URL and MLFLOW_BACKEND_STORE_URI, or
     SQLite files in the workspace; files of runs go to SIGNETFLOW_MLFLOW_ARTIFACTS, or into it.
@@ -93,11 +100,18 @@ def serve(what: Serving, ready: Callable[[Serving], None]) -> int:
         children = [start(*one) for one in servers(what)]
         for child, url in zip(children, (what.prefect_url, what.mlflow_url), strict=True):
             wait_until_healthy(_health(url), child.process, child.log)
-        for pool in what.workers:
-            command = ["prefect", "worker", "start", "--pool", pool, "--limit", "1"]
-            children.append(start(f"worker {pool}", command))
+        workers = dict(_workers(what))
+        children += [start(*one) for one in workers.items()]
         ready(what)
-        return _watch(children, told)
+        return _watch(children, told, lambda name: start(name, workers[name]))
+
+
+def _workers(what: Serving) -> Iterator[tuple[str, list[str]]]:
+    for pool in what.workers:
+        yield (
+            f"{WORKER} {pool}",
+            ["prefect", "worker", "start", "--pool", pool, "--limit", "1"],
+        )
 
 
 def require_loopback(host: str) -> None:
@@ -139,11 +153,12 @@ def _guarded(what: Serving) -> Iterator[Callable[[str, Sequence[str]], _Child]]:
     )
     if guardian.stdin is None:
         raise AssertionError("asked for a pipe")
-    told, children = guardian.stdin, []
+    told = guardian.stdin
+    children: list[_Child] = []
 
     def start(name: str, command: Sequence[str]) -> _Child:
         child = _started(what, name, command)
-        children.append(child)
+        children[:] = [one for one in children if one.name != name] + [child]
         print(child.process.pid, file=told, flush=True)  # into a pipe
         return child
 
@@ -176,7 +191,7 @@ def _started(what: Serving, name: str, command: Sequence[str]) -> _Child:
             env=environment(what, name), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             start_new_session=True,
         )  # fmt: skip
-    return _Child(name, process, log)
+    return _Child(name, process, log, time.monotonic())
 
 
 @contextmanager
@@ -232,14 +247,31 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(one, handler)
 
 
-def _watch(children: Sequence[_Child], told: Sequence[int]) -> int:
+def _watch(
+    children: list[_Child], told: Sequence[int], start_worker: Callable[[str], _Child]
+) -> int:
+    """Look at the processes until a signal comes; a worker that ended is started again.
+
+    Prefect's worker may end by an error of its own, such as a run that is retried while its process
+    is about to end. That is no reason to take the servers away from every other run.
+
+    Raises
+    ------
+    OperationsError
+        If a server ended.
+    """
     while not told:
-        for child in children:
+        for number, child in enumerate(children):
             code = child.process.poll()
-            if code is not None:
+            if code is None:
+                continue
+            said = f"{child.name} ended by itself (exit code {code}); {child.log} says why."
+            if not child.name.startswith(WORKER):
                 raise OperationsError(
-                    f"{child.name} ended by itself (exit code {code}); {child.log} says why. "
-                    f"Everything else was stopped: mend that and start again."
+                    f"{said} Everything else was stopped: mend that and start again."
                 )
+            if time.monotonic() - child.began > RESTART_S:
+                logger.warning("%s It is started again.", said)
+                children[number] = start_worker(child.name)
         time.sleep(LOOK_S)
     return 0

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from flows.server import free_port
-from flows.serving import Serving, environment, require_loopback, servers
-from models.errors import WrongUseError
+from flows.serving import Serving, _Child, _watch, environment, require_loopback, servers
+from models.errors import OperationsError, WrongUseError
 from storage.layout import Workspace
 
 
@@ -134,3 +134,56 @@ def test_no_password_stands_on_a_command_line_that_others_can_read(told, monkeyp
     for command in commands.values():
         assert not [word for word in command if any(value in word for value in SECRETS.values())]
         assert command[command.index("--host") + 1] == "127.0.0.1"
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Return a function that starts a process to be looked at; none stays."""
+    started = []
+
+    def start(name, seconds, began=0.0):
+        words = [sys.executable, "-c", f"import sys, time; time.sleep({seconds}); sys.exit(3)"]
+        started.append(subprocess.Popen(words))
+        return _Child(name, started[-1], tmp_path / f"{name}.log", began)
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()
+
+
+def test_a_worker_that_ends_is_started_again_and_the_servers_stay(child, monkeypatch, caplog):
+    monkeypatch.setattr("flows.serving.LOOK_S", 0.01)
+    told = []
+
+    def start_worker(name):
+        told.append(signal.SIGTERM)
+        return child(name, 60)
+
+    children = [child("prefect", 60), child("worker gpu0", 0)]
+    ended = children[1]
+    assert _watch(children, told, start_worker) == 0
+    assert [one.process.poll() for one in children] == [None, None]
+    assert children[1] is not ended
+    assert "worker gpu0 ended by itself (exit code 3)" in caplog.text
+
+
+def test_a_worker_that_cannot_start_is_not_started_without_pause(child, monkeypatch):
+    monkeypatch.setattr("flows.serving.LOOK_S", 0.01)
+    monkeypatch.setattr("flows.serving.RESTART_S", 0.3)
+    told, starts = [], []
+
+    def start_worker(name):
+        starts.append(time.monotonic())
+        if len(starts) == 2:
+            told.append(signal.SIGTERM)
+        return child(name, 0, starts[-1])
+
+    assert _watch([child("worker gpu0", 0)], told, start_worker) == 0
+    assert starts[1] - starts[0] > 0.3
+
+
+def test_a_server_that_ends_ends_everything(child, monkeypatch):
+    monkeypatch.setattr("flows.serving.LOOK_S", 0.01)
+    with pytest.raises(OperationsError, match=r"mlflow ended by itself.*mlflow\.log says why"):
+        _watch([child("prefect", 60), child("mlflow", 0)], [], child)

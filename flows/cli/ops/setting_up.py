@@ -95,7 +95,8 @@ def serve(
     """Run Prefect and MLflow for this machine until Ctrl-C, workers too if asked.
 
     On SQLite in the workspace, or on the databases that PREFECT_SERVER_DATABASE_CONNECTION_URL and
-    MLFLOW_BACKEND_STORE_URI name. If one process ends, all do, with what to look at.
+    MLFLOW_BACKEND_STORE_URI name. If a server ends, all end, with what to
+    look at; a worker that ends is started again.
 
     Example: signetflow ops serve --workspace /srv/signetflow --worker cpu
     """
