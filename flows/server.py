@@ -59,8 +59,16 @@ def prefect_server(at: Workspace) -> Iterator[str]:
         log = at.prefect_home / "server.log"
         process = _started(port, log)
         url = f"http://127.0.0.1:{port}/api"
-        wait_until_healthy(f"{url}/health", process, log)
-    os.environ["PREFECT_API_URL"] = url
+        os.environ["PREFECT_API_URL"] = url
+        try:
+            import prefect.events
+            import prefect.flows  # noqa: F401  # takes seconds, and so does the server's start
+
+            wait_until_healthy(f"{url}/health", process, log)
+        except BaseException:
+            del os.environ["PREFECT_API_URL"]
+            process.kill()
+            raise
     try:
         yield url
     finally:
