@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 MANIFEST = "BACKUP.json"
 FORMAT_VERSION = 1
 WORKSPACE, DATABASES = "workspace", "databases"
-SQLITE = ("ledger/ledger.db", "mlflow.db", "prefect/prefect.db")
+OF_SERVERS = {"mlflow": "mlflow.db", "prefect": "prefect/prefect.db"}
+"""The SQLite files of servers that have no other database."""
+SQLITE = ("ledger/ledger.db", *OF_SERVERS.values())
 """In the order of copying: MLflow's after the ledger, which says what MLflow was told."""
 BESIDE = ("-wal", "-shm", "-journal")
 LEFT_OUT = ("servers", "ledger/locks")
@@ -58,6 +60,13 @@ class Backup:
     """Servers whose PostgreSQL database is in it."""
     harm: tuple[str, ...] = ()
     """Artefacts that were damaged in the workspace already, each with what is wrong."""
+
+    @property
+    def sqlite(self) -> tuple[str, ...]:
+        """Return the servers whose SQLite file is in it."""
+        return tuple(
+            name for name, path in OF_SERVERS.items() if f"{WORKSPACE}/{path}" in self.files
+        )
 
     @property
     def n_bytes(self) -> int:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -98,6 +100,17 @@ def test_whatever_a_run_writes_meanwhile_the_copy_refers_to_nothing_that_is_not_
         assert problems(there, record.ref, thorough=True) == []
     assert len(history(there)) == 1
     assert verify(there, version_refs(there)).findings == []
+
+
+def test_what_the_ledger_has_not_written_back_yet_is_in_the_copy(own_ground, tmp_path):
+    at = own_ground.at
+    with closing(sqlite3.connect(Ledger(at).path)) as other:
+        other.execute("SELECT * FROM runs").fetchall()  # who looks keeps the log beside the file
+        Ledger(at).start_run("a" * 32, "mine", {}, 5.0)
+        made = back_up(at, tmp_path / "saved", {}, quiet)
+    assert not [name for name in made.files if name.endswith(("-wal", "-shm"))]
+    restore(made, Workspace(tmp_path / "restored"), {}, quiet)
+    assert [run.name for run in Ledger(Workspace(tmp_path / "restored")).runs()] == ["mine"]
 
 
 def test_nobody_cleans_meanwhile(own_ground, tmp_path):

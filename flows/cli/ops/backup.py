@@ -112,17 +112,25 @@ def _tell(
     as_json: bool,
     restored_to: Path | None = None,
 ) -> None:
-    held = {key: str(one) for key, one in databases.items()}
+    from storage.databases import SERVERS
+
+    held = dict.fromkeys(made.sqlite, "SQLite in the workspace")
+    held |= {name: str(one) for name, one in databases.items()}
+    missing = [name for name in SERVERS if name not in held]
     if as_json:
         answer = {"backup": str(made.path), "created": made.created, "files": len(made.files)}
         where = str(restored_to) if restored_to else None
         more = {"bytes": made.n_bytes, "databases": held, "restored_to": where}
         write_json(answer | more | {"harm": list(made.harm)})
         return
-    shown = "".join(f"; {key}'s database {one}" for key, one in held.items())
-    what = f"{len(made.files)} files, {size(made.n_bytes)}{shown}"
-    if restored_to is None:
-        say(f"{made.path}: {what}. Back with: signetflow ops restore {made.path}")
+    said = f"{len(made.files)} files, {size(made.n_bytes)}"
+    if restored_to:
+        say(f"{restored_to}: restored from {made.created}: {said}.")
     else:
-        say(f"{restored_to}: restored from {made.created}: {what}.")
+        say(f"{made.path}: {said}. Back with: signetflow ops restore {made.path}")
+    for name, where in held.items():
+        say(f"{name}'s database: {where}")
+    for name in missing:
+        say(f"{name}'s database: none; {SERVERS[name]} names no PostgreSQL, and no SQLite is here")
+    if restored_to:
         say(f"Now: signetflow labels verify --all --workspace {restored_to}")

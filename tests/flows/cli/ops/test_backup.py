@@ -1,6 +1,8 @@
 """Backup and restore as commands; with real databases: tests/drills/ops/test_backup.py."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -24,9 +26,13 @@ def run(capsys, *words):
 
 def test_a_backup_is_put_back_by_the_command_that_it_names(own_ground, tmp_path, capsys):
     saved, there = tmp_path / "saved", tmp_path / "there"
+    with closing(sqlite3.connect(own_ground.at.root / "mlflow.db")) as server:
+        server.execute("CREATE TABLE runs (x)")
     code, said = run(capsys, "backup", saved, "--workspace", own_ground.at.root)
     assert code == 0
     assert f"Back with: signetflow ops restore {saved}" in said
+    assert "mlflow's database: SQLite in the workspace" in said
+    assert "prefect's database: none; PREFECT_SERVER_DATABASE_CONNECTION_URL names no" in said
     code, said = run(capsys, "restore", saved, "--workspace", there)
     assert code == 0
     assert f"Now: signetflow labels verify --all --workspace {there}" in said
