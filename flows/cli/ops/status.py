@@ -168,7 +168,7 @@ def _needs(facts: Facts, known: Dispatch, mlflow: dict[str, Any]) -> Iterator[st
     yield from _needs_of_servers(known, mlflow)
     latest = {run.record.name: run for run in reversed(facts.runs)}  # it replaces those before
     for run in latest.values():
-        yield from _needs_of_run(run, deployed=not known.problem)
+        yield from _needs_of_run(run, known)
     if facts.disk.free < TIGHT_BYTES:
         yield f"the disk has {size(facts.disk.free)} left: signetflow labels gc --dry-run"
 
@@ -195,11 +195,13 @@ def _needs_of_servers(known: Dispatch, mlflow: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _needs_of_run(run: RunFacts, *, deployed: bool) -> Iterator[str]:
+def _needs_of_run(run: RunFacts, known: Dispatch) -> Iterator[str]:
     name = run.record.run_id[:8]
     again = "run the command that started it again"
-    if deployed:
+    if not known.problem:
         again = f"prefect deployment run resume/by-hand --param run={name}"
+    if known.ended_badly:
+        again = f"the retry of above, or {again}"
     for alarm in run.alarms:
         yield f"run {name} ALARM: {alarm}"
     if run.state == "failed":

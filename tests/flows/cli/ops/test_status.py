@@ -77,7 +77,7 @@ def test_what_needs_somebody_is_said_with_what_to_do(at):
     pools = (Pool("gpu0", False, 1, "0", ()), Pool("cpu", True, 1, "", ("w",)))
     known = Dispatch("u", pools=pools, late=(one("Late"),), ended_badly=(one("Crashed"),))
     needs = "\n".join(_needs(facts_of(at), known, FINE))
-    assert "resume/by-hand --param run=aaaaaaaa" in needs
+    assert "then the retry of above, or prefect deployment run resume/by-hand --param" in needs
     assert "run aaaaaaaa failed: the loss is NaN. Mend that, then" in needs
     assert "pool cpu is paused: prefect work-pool resume cpu" in needs
     assert "no worker is there: prefect worker start --pool gpu0 --limit 1" in needs
