@@ -31,7 +31,7 @@ MARK = "SIGNETFLOW_OPERATOR"
 """In the environment of every process that a test starts, and of all that those start."""
 BLOCK_S = 240
 READY_S = 180
-FIRES_S = 180
+FIRES_S = 120
 
 
 class Operator:
@@ -74,6 +74,7 @@ class Operator:
             "/opt/signetflow": self.folder / "opt",
             "/srv/signetflow": self.workspace,
             "/etc/signetflow": self.folder / "etc",
+            "/backup": self.folder / "backup",
         }
         for said, real in places.items():
             text = text.replace(said, str(real))
@@ -265,6 +266,8 @@ def test_the_page_can_be_followed_from_its_first_command_to_its_last(followed):
     ended = {run["name"]: run["state_name"] for run in runs(followed)}
     assert ended["tiny"] == "Completed"
     assert ended["resume-last"] == "Nothing new"
+    (backup,) = (followed.folder / "backup").glob("*/BACKUP.json")
+    assert json.loads(backup.read_text())["databases"]
     retried = next(run for run in runs(followed) if run["name"] == "resume-ffff")
     assert retried["run_count"] == 2
     said = followed.types("prefect deployment schedule ls retrain/weekly -o json")
