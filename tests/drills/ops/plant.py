@@ -208,6 +208,13 @@ class Plant:
         until(lambda: self.is_over(run), f"the end of run {run}", within_s)
         return self.state(run)
 
+    def retry(self, run: UUID, within_s: float = PATIENCE_S) -> float:
+        """Have a run begin again, and return the seconds until it is completed."""
+        # A worker that is given a run again before it has let go of it ends by an error of its own.
+        until(lambda: len(self.runners()) == 1, "the end of the run's processes")
+        self.run("prefect", "flow-run", "retry", str(run))
+        return until(lambda: self.state(run) == "Completed", "the end of the retry", within_s)
+
     def slot_is_free(self) -> bool:
         """Tell whether the pool and the GPU have room for a run."""
         with self.client as client:

@@ -25,8 +25,7 @@ def test_a_run_whose_whole_process_tree_is_killed_is_crashed_and_ends_as_if_it_n
     until(plant.slot_is_free, "a free slot", CRASHED_WITHIN_S - crashed)
     free = time.monotonic() - began
     plant.work()
-    plant.run("prefect", "flow-run", "retry", str(run))
-    retried = until(lambda: plant.state(run) == "Completed", "the end of the retry")
+    retried = plant.retry(run)
     assert undisturbed.differs(place) == {}
     measured(
         f"whole tree killed: Crashed after {crashed:.1f} s, slot free after {free:.1f} s, retry "
@@ -63,8 +62,7 @@ def test_a_run_whose_worker_alone_is_killed_ends_and_no_other_shares_its_gpu(
     how = plant.state(first)
     assert how in {"Completed", "Crashed"}
     if how == "Crashed":
-        plant.run("prefect", "flow-run", "retry", str(first))
-        until(lambda: plant.state(first) == "Completed", "the end of the retry")
+        plant.retry(first)
     assert undisturbed.differs(place) == undisturbed.differs(other) == {}
     measured(
         f"worker alone killed: its run {how} after {ended:.1f} s, its processes gone after "
@@ -96,7 +94,7 @@ def test_a_run_that_is_called_crashed_and_lives_keeps_the_gpu_from_the_next(
     assert made(other) == []
     for one in silent:
         one.resume()
-    until(lambda: plant.ended(second) == "Completed", "the end of the next run")
+    assert plant.ended(second) == "Completed"
     assert not [one for one in silent if one.is_running()]
     assert undisturbed.differs(other) == {}
     measured(
