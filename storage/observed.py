@@ -61,29 +61,25 @@ def _used(root: Path, deadline: float) -> int | None:
 
 
 def retrains(at: Workspace) -> bool:
-    """Return whether a retraining is at work in the workspace."""
-    return is_held(at.ledger / "retraining.lock")
+    """Return whether a retraining is at work in the workspace, as far as the kernel tells.
+
+    The lock itself is not touched: a retraining that begins at this moment would be skipped for it.
+    """
+    return bool(holders(at.ledger / "retraining.lock"))
 
 
 def is_made_now(at: Workspace, key: str) -> bool:
-    """Return whether a process makes a stage just now."""
-    return is_held(at.ledger / "locks" / f"{key}.lock")
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a process holds a lock file; one that others share only if it can be seen.
-
-    A process of another container that shares a lock cannot be seen from here.
-    """
+    """Return whether a process makes a stage just now, of whatever user or container."""
+    path = at.ledger / "locks" / f"{key}.lock"
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        # Shared, so that nobody who wants it shared at this moment is turned away.
+        # Who wants it at this moment waits for a few milliseconds.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
-    return bool(holders(path))
+    return False

@@ -1,5 +1,7 @@
 """How a workspace stands, run by run."""
 
+import fcntl
+
 import pytest
 
 from flows.facts import facts_of
@@ -7,7 +9,7 @@ from flows.stages import open_run
 from storage.layout import Kind, Ref, Workspace
 from storage.ledger import Ledger, RunStage
 from storage.locks import exclusive, retraining
-from storage.observed import disk_of, is_held
+from storage.observed import disk_of, is_made_now
 
 RUN, OTHER = "a" * 32, "b" * 32
 
@@ -97,5 +99,19 @@ def test_a_file_with_two_names_counts_once(tmp_path):
     assert disk_of(Workspace(tmp_path / "not" / "there")).used == 0
 
 
-def test_a_lock_that_was_never_made_is_held_by_nobody(tmp_path):
-    assert not is_held(tmp_path / "none.lock")
+def test_a_stage_is_made_now_while_its_lock_is_held_and_looking_makes_no_lock(tmp_path):
+    at = Workspace(tmp_path)
+    assert not is_made_now(at, "k1")
+    assert list(tmp_path.iterdir()) == []
+    with exclusive(at.ledger / "locks" / "k1.lock"):
+        assert is_made_now(at, "k1")
+    assert not is_made_now(at, "k1")
+
+
+def test_looking_never_makes_a_retraining_that_begins_meanwhile_skip(at, monkeypatch):
+    def refuse(*_words):
+        raise AssertionError("the lock of retrainings was taken")
+
+    (at.ledger / "retraining.lock").touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert only(at).state == "stopped"
