@@ -83,7 +83,7 @@ def test_what_needs_somebody_is_said_with_what_to_do(at):
     assert "no worker is there: prefect worker start --pool gpu0 --limit 1" in needs
     assert "retrain/weekly Crashed" in needs
     assert f"the disk is full; then prefect flow-run retry {'f' * 32}" in needs
-    manned = (pools[0].__class__("gpu0", False, 1, "0", ("w0",)),)
+    manned = (Pool("gpu0", False, 1, "0", ("w0",)), Pool("cpu", False, 1, "", ()))
     assert not list(_needs(facts_of(Workspace(at.root / "none")), Dispatch(
         "u", pools=manned, late=(one("Late"),)
     ), FINE))  # fmt: skip
