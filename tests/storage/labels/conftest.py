@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.annotations import Annotations, Polygons
+from models.annotations import Annotations, CellRecords, Origin, Polygons, Ragged
 from models.geometry.masks import rasterise
 from models.geometry.settings import EllipseSettings
 from models.geometry.tiles import Placement
@@ -82,6 +82,39 @@ class Versions:
             for region_id in list(self.drawn)[1:]:
                 draft.keep(region_id)
             return draft.commit()
+
+
+def one_row(at, cells, parent=None, human=(), stage="self"):
+    """Commit a version of one region "r" of one row of pixels, each cell a single one.
+
+    `cells` has for each id the column of its pixel and its parents.
+    """
+    ids = np.array(sorted(cells), np.uint32)
+    pixels = np.zeros((1, 60), np.uint32)
+    for cell, (column, _) in cells.items():
+        pixels[0, column] = cell
+    n, columns = len(ids), np.array([cells[int(one)][0] for one in ids], float)
+    is_human = np.isin(ids, human)
+    text, whole = np.zeros(n, "<U1"), np.zeros(n, np.int32)
+    records = CellRecords(
+        ids, np.stack([columns, 0 * columns, columns + 1, 0 * columns + 1], axis=1),
+        Polygons.none(n), np.where(is_human, np.nan, 0.5),
+        np.where(is_human, Origin.HUMAN, Origin.PSEUDO).astype(np.uint8),
+        np.where(is_human, "drawn", ""), whole, text, text, whole,
+        Ragged.of([np.array(cells[int(one)][1], np.uint32) for one in ids], ids[:0]),
+    )  # fmt: skip
+    classes = np.where(pixels > 0, 2, 0).astype(np.uint8)
+    following = open_version(at, parent).next_cell_id("r") if parent else 1
+    following = max([following, *(cell + 1 for cell in cells)])
+    with LabelDraft(at, parent=parent, chain="c", round=0, stage=stage, parameters={}) as draft:
+        draft.put("r", Placement(0, 0, 1.0), classes, pixels, records, following)
+        return draft.commit()
+
+
+@pytest.fixture
+def row(workspace):
+    """Return `one_row` for the workspace of the test."""
+    return lambda *words, **named: one_row(workspace, *words, **named)
 
 
 @pytest.fixture

@@ -133,6 +133,45 @@ def test_a_deleted_ancestor_is_named_and_what_is_left_is_told(workspace, version
     assert len(found.steps) == 1
 
 
+def test_a_chain_that_ends_before_the_deleted_ancestor_lacks_nothing(workspace, versions):
+    first = versions.ingest()
+    one = versions.round(first, 1, found=[HERE])
+    two = versions.round(one, 2, found=[HERE, FAR])
+    (old, new) = found_ids(workspace, two, versions)
+    workspace.path(first).rename(workspace.root / "gone")
+
+    assert blame(workspace, two, versions.first, new).gone is None
+    assert blame(workspace, two, versions.first, old).gone == first.digest
+
+
+def test_a_found_cell_that_a_person_redrew_was_corrected_and_leads_back_further(workspace, row):
+    first = row({1: (5, [])})
+    last = row({1: (7, [1])}, first, human=[1], stage="import")
+    found = blame(workspace, last, "r", 1)
+
+    assert story(found) == [{1: "corrected"}, {1: "found"}]
+    assert (found.steps[0].cells[0].annotation_id, found.beginnings[0].is_human) == ("drawn", False)
+    kept = row({1: (7, [1])}, last, human=[1])
+    assert story(blame(workspace, kept, "r", 1))[0] == {1: "kept"}
+
+
+def test_a_cell_that_kept_its_id_is_a_sibling_though_it_names_no_parent(workspace, row):
+    first = row({1: (5, [])})
+    last = row({1: (5, []), 2: (9, [1])}, first)
+
+    for cell, other in ((1, 2), (2, 1)):
+        (one,) = blame(workspace, last, "r", cell).steps[0].cells
+        assert (one.how, one.parents, one.siblings) == ("split", (1,), (other,))
+
+
+def test_a_cell_under_a_new_id_was_renamed(workspace, row):
+    last = row({2: (6, [1])}, row({1: (5, [])}))
+    found = blame(workspace, last, "r", 2)
+
+    assert story(found) == [{2: "renamed"}, {1: "found"}]
+    assert found.steps[0].cells[0].drift_px is None
+
+
 def test_the_configurations_that_asked_for_a_version_are_named(workspace, versions):
     one = versions.round(versions.ingest(), 1)
     ledger = Ledger(workspace)

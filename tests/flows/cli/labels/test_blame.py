@@ -4,10 +4,11 @@ import re
 import numpy as np
 import pytest
 
-from models.annotations import Origin
+from models.annotations import CellRecords, Origin
+from models.geometry.tiles import Placement
 from storage.labels.log import log
 from storage.labels.revert import What, revert
-from storage.labels.store import open_version
+from storage.labels.store import LabelDraft, open_version
 from storage.ledger import Ledger
 
 REGION = "slide-a@0,0"
@@ -65,8 +66,8 @@ def test_an_empty_place_names_what_removed_the_cell_that_was_there(run, at, refs
 
     assert f"Cell 3 lay there until version {refs[1].digest[:8]}; round 1 of revert" in out
     assert f"(version {back.digest[:8]}, taken back: origin pseudo) removed it." in out
-    story = re.search(r"signetflow labels (blame .*)", out).group(1).split()
-    assert "found by a network" in run(*story)[1]
+    (story,) = re.findall(r"signetflow labels (blame .*)", out)
+    assert "found by a network" in run(*story.split())[1]
 
 
 def test_an_empty_place_as_json(run, refs):
@@ -95,6 +96,21 @@ def test_what_cannot_be_answered_is_wrong_use_and_says_what_to_give(run, refs, a
 
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_of_several_regions_one_must_be_named(run, at):
+    nothing = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint32), CellRecords.none(), 1
+    with LabelDraft(at, parent=None, chain="a", round=0, stage="ingest", parameters={}) as draft:
+        for region in ("r0", "r1"):
+            draft.put(region, Placement(0, 0, 1.0), *nothing)
+        ref = draft.commit()
+    code, _, err = run("blame", ref.digest, "--at", "1,1")
+
+    assert code == 2
+    assert "has 2 regions: name one with --region, such as r0, r1" in err
+    assert "The region has no cell at all." in run(
+        "blame", ref.digest, "--at", "1,1", "--region", "r1"
+    )[1]  # fmt: skip
 
 
 def test_in_a_real_run_every_cell_has_a_beginning_a_network_and_a_configuration(demo, run_at):
