@@ -181,7 +181,9 @@ class _Sent(Generic[Result]):
         self._wait()
         try:
             made: Result = self._future.result(timeout=PATIENCE_S)
-        except (CancelledError, KilledWorker) as error:
+        except CancelledError as error:
+            raise self._cluster.lost("its scheduler went away") from error
+        except KilledWorker as error:
             raise self._cluster.lost(_first_line(error)) from error
         except ImportError as error:
             raise OperationsError(

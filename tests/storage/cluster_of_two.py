@@ -29,7 +29,8 @@ def cluster_of_two(folder, n_workers=2):
     """Yield a running cluster; afterwards all of its processes are gone."""
     said = folder / "scheduler.json"
     scheduler = _started(folder, "scheduler", "--host", "127.0.0.1", "--port", "0",
-                         "--scheduler-file", str(said), "--no-dashboard")  # fmt: skip
+                         "--scheduler-file", str(said), "--no-dashboard",
+                         "--idle-timeout", "300")  # fmt: skip
     workers = []
     try:
         _wait_for(said.exists, scheduler)

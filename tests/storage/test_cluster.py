@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -158,6 +159,24 @@ def test_a_scheduler_lost_in_mid_work_is_an_error_and_the_next_try_ends_the_same
     ref = extract(Run(at, "one"), "cut", dataset=ground[1], tiles=TILES)
     assert files(at, ref) == files(ground[0], by_threads)
     assert extract(lost, "cut", dataset=ground[1], tiles=TILES) == ref  # no cluster needed
+
+
+def sleeper(seconds):
+    time.sleep(seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["scheduler", "workers"])
+def test_work_that_nobody_does_any_more_is_not_waited_for(two, monkeypatch, who):
+    monkeypatch.setattr(cluster, "PATIENCE_S", 1.0)
+    killed = [two.scheduler] if who == "scheduler" else two.workers
+    with Cluster(two.address) as workers:
+        assert list(workers.each(sleeper, [0.0])) == [(0.0, None)]
+        death = threading.Timer(1.0, lambda: [process.kill() for process in killed])
+        death.start()
+        with pytest.raises(OperationsError, match="was lost in mid-work: it"):
+            next(workers.each(sleeper, [120.0, 120.0]))
+        death.join()
 
 
 def test_a_wrong_address_is_an_error_that_says_what_to_do(monkeypatch):

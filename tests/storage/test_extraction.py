@@ -22,9 +22,10 @@ from models.geometry.tiles import Placement, Window
 from storage.artefacts import problems
 from storage.datasets.catalogue import register
 from storage.datasets.protocol import KnownWindow, SourceItem
+from storage.datasets.synthetic.slides import write_svs
 from storage.layout import Ref, Workspace
 from storage.regions import extract_regions, open_regions
-from storage.slides import ImageSlide
+from storage.slides import ImageSlide, SlideFile
 
 PINK = (225, 170, 210)
 TILES = TileSettings(downsample=2, region_px=100)
@@ -229,6 +230,32 @@ def test_a_slide_that_breaks_half_way_leaves_nothing_behind(tmp_path, cut, monke
     regions = cut(item(a, windows), item(b, windows))
     assert [info.region_id for info in regions.infos] == ["b@0,0", "b@200,0"]
     assert len(list((regions.folder / "arrays").iterdir())) == 2
+
+
+def test_a_slide_that_breaks_in_one_of_its_blocks_is_left_out_and_read_no_further(
+    tmp_path, cut, monkeypatch
+):
+    for name in "ab":
+        write_svs(tmp_path / f"{name}.svs", np.full((1000, 1000, 3), 100 + ord(name), np.uint8))
+    read, seen = SlideFile.read, []
+
+    def breaks(self, window, downsample, shape=None):
+        seen.append((self.name, window))
+        if self.name == "a.svs" and (window.x0, window.y0) == (128, 0):
+            raise SlideError("a.svs: broken")
+        return read(self, window, downsample, shape)
+
+    monkeypatch.setattr(SlideFile, "read", breaks)
+    monkeypatch.setattr("storage.cutting.BLOCK_PX", 128)
+    monkeypatch.setattr("storage.cutting.CHUNK_PX", 64)
+    windows, size = [((0, 0, 1000, 1000), Role.POSITIVE)], {"width": 1000, "height": 1000}
+    items = [item(tmp_path / f"{name}.svs", windows, **size) for name in "ab"]
+    regions = cut(*items, settings=TileSettings(downsample=1))
+    assert [(one.name, one.reason) for one in regions.refused] == [("a", "a.svs: broken")]
+    assert [info.region_id for info in regions.infos] == ["b@0,0"]
+    assert len([name for name, _ in seen if name == "b.svs"]) == 64
+    assert len([name for name, _ in seen if name == "a.svs"]) < 32
+    assert sorted(path.name for path in regions.folder.iterdir() if path.is_dir()) == ["arrays"]
 
 
 def test_a_dataset_without_any_tissue_is_refused(tmp_path, at, cut):
