@@ -2,7 +2,6 @@
 
 import datetime as dt
 from functools import partial
-from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
@@ -21,12 +20,6 @@ SCHEDULED = "auto-scheduled"
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.xfail(
-    tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1),
-    reason="Prefect 3.8 makes no scheduled run at all on SQLAlchemy 2.1: it must be older",
-    raises=AssertionError,
-    strict=True,
-)
 def test_of_two_schedules_of_one_instant_one_run_works_and_no_other_beside_it(
     plant, undisturbed, place, measured
 ):
