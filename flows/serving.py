@@ -222,6 +222,8 @@ def environment(what: Serving, name: str) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_TRACKING_URI": what.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Jobs for language models: eight processes and 1.6 GB that nobody here asks anything.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "1",
     }
     if name == "mlflow":

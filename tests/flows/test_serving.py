@@ -62,6 +62,8 @@ def test_both_servers_answer_and_nothing_stays(served, tmp_path, how):
         with urllib.request.urlopen(f"{address}/health", timeout=10) as answer:  # noqa: S310
             assert answer.status == 200
     assert len(alive(tmp_path)) >= 3
+    jobs = [one for one in alive(tmp_path) if any("mlflow.server.jobs" in w for w in one.cmdline())]
+    assert jobs == []  # 1.6 GB that nobody here asks anything
     started.send_signal(how)
     assert started.wait(40) == (0 if how == signal.SIGINT else -9)
     assert gone(tmp_path)
