@@ -74,6 +74,8 @@ def sort_records(document: Document, wanted: set[Key], images: Sequence[ImageEnt
         reason = record.wrong or _homeless(record, document)
         if not reason and (record.category not in wanted or record.image not in here):
             continue
+        if record.own_id and record.own_id not in taken:
+            record.id = record.own_id
         if not reason and record.id in taken:
             reason = "its id came before; ids of annotations must be unique"
         if reason:

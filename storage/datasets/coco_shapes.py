@@ -14,7 +14,7 @@ import numpy as np
 
 from models.errors import AnnotationError
 from models.geometry.rings import ring_area
-from storage.datasets.json_lists import LARGEST, is_key, is_number
+from storage.datasets.json_lists import LARGEST, is_key, is_number, is_text
 from storage.datasets.pixel_outlines import pixel_outline
 from storage.datasets.run_lengths import LARGEST_RUN, crop_of, unpacked
 
@@ -52,6 +52,8 @@ class Record:
     n_pieces: int = 1
     scored: bool = False
     """Whether it has a score, as what a network found has."""
+    own_id: str = ""
+    """What the person's annotation was called before signetflow exported it under a number."""
 
 
 class Outline(NamedTuple):
@@ -81,6 +83,10 @@ def record_of(value: object, index: int) -> Record:
             return Record(name, "", None, None, reason)
     record = Record(name, str(keys["id"]), keys["image_id"], keys["category_id"], "")
     record.scored = value.get("score") is not None
+    own_id = value.get("annotation_id")
+    # A number was kept as the id, or is that of another copy of the cell.
+    if isinstance(own_id, str) and is_text(own_id) and not own_id.isdigit():
+        record.own_id = own_id
     try:
         _pack(value, record)
     except AnnotationError as error:

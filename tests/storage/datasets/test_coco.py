@@ -69,6 +69,15 @@ def why_refused(folder, **options):
     return reason
 
 
+def test_a_cell_that_was_exported_under_a_number_comes_back_under_its_own_name(dataset):
+    named = [(1, "mark-1"), (2, ""), (3, "mark-1"), (4, 7), (5, "\ud800"), (6, "7"), (7, "")]
+    folder = dataset(annotations=[cell(key, annotation_id=own) for key, own in named])
+    # Once: regions that overlap hold a cell twice. What is no text, or a number, names nothing.
+    assert one_image(folder).annotations.ids.tolist() == [
+        "mark-1", "2", "3", "4", "5", "6", "7",
+    ]  # fmt: skip
+
+
 def test_an_image_comes_with_its_boxes_and_outlines(dataset):
     small, large = [0, 0, 2, 0, 2, 2], [1, 2, 11, 2, 11, 22, 1, 22]
     folder = dataset(annotations=[cell(7, segmentation=[small, large]), cell("x", (0, 0, 40, 30))])

@@ -42,7 +42,9 @@ def test_exported_labels_read_back_with_all_geometry_and_ids(tmp_path, version, 
     assert len(cells) == len(boxes) > 3
     np.testing.assert_allclose(cells.boxes, boxes, atol=1e-6, rtol=0)
     written = json.loads((tmp_path / "out" / COCO_FILE).read_text())["annotations"]
-    assert cells.ids.tolist() == [str(one["id"]) for one in written]
+    assert cells.ids.tolist() == [one["annotation_id"] or str(one["id"]) for one in written]
+    human = [version.records(one).annotation_ids for one in regions]
+    assert set(np.concatenate(human).tolist()) - {""} <= set(cells.ids.tolist())
     for ring, one in zip(cells.polygons, written, strict=True):
         expected = np.reshape(one["segmentation"][0], (-1, 2))
         np.testing.assert_allclose(ring, expected, atol=1e-6, rtol=0)
