@@ -88,6 +88,23 @@ def test_a_merged_cell_has_as_many_beginnings_as_it_had_parts(workspace, version
     assert {one.cell for one in found.steps[1].cells} == set(found_ids(workspace, two, versions))
 
 
+def test_a_cell_that_drifts_splits_and_merges_leads_back_through_every_round(workspace, versions):
+    further = [[x0 + 4, y0, min(x1 + 4, 90), y1] for x0, y0, x1, y1 in (LEFT, RIGHT)]
+    seen = [[WHOLE], [LEFT, RIGHT], further, [WHOLE], [[WHOLE[0] - 3, *WHOLE[1:]]]]
+    ref, cells = versions.ingest(), []
+    for number, found in enumerate(seen, 1):
+        ref = versions.round(ref, number, found=found)
+        cells.append(found_ids(workspace, ref, versions))
+    (last,) = cells[-1]
+    told = story(blame(workspace, ref, versions.first, last))
+
+    assert [sorted(one) for one in told] == list(reversed(cells))
+    assert [set(one.values()) for one in told] == [
+        {"moved"}, {"merged"}, {"moved"}, {"split"}, {"found"},
+    ]  # fmt: skip
+    assert [len(one) for one in told] == [1, 1, 2, 2, 1]
+
+
 def test_drift_is_told_for_each_round_in_level_0_pixels(workspace, versions):
     one = versions.round(versions.ingest(), 1, found=[HERE])
     two = versions.round(one, 2, found=[[64, 30, 84, 50]])
