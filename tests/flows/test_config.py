@@ -4,6 +4,7 @@ import yaml
 from flows.config import PRESETS, Arm, RetrainConfig, as_told, load_config, parse_config
 from models.errors import ConfigError
 from models.training.settings import TrainingSettings
+from storage.parts import SEAL_EVERY_S
 
 SMALLEST = {"name": "n", "dataset": "d", "networks": {"a": {}, "b": {}}}
 
@@ -149,3 +150,10 @@ def test_what_is_part_of_no_run_is_told_to_a_deployment_all_the_same():
 def test_an_address_that_is_none_of_a_scheduler_is_refused(address):
     with pytest.raises(ConfigError, match=r"runtime\.dask\.address"):
         parse_config(SMALLEST | {"runtime": {"dask": {"address": address}}}, "test")
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_kill_costs_no_more_than_a_minute_of_training_or_prediction_unless_asked_for(path):
+    assert TrainingSettings().save_every_s <= 30  # and the step and the saving under way
+    assert load_config(str(path)).training.save_every_s <= 30
+    assert SEAL_EVERY_S <= 30  # and the region under way
