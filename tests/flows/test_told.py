@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -178,11 +179,17 @@ def test_the_screen_shows_what_runs_waits_and_ended_badly(told):
         words = {"checkpoint": "abcdef", "slides": "a", "output": "b"}
         late = client.create_flow_run_from_deployment(predict.id, parameters=words)
         client.set_flow_run_state(late.id, Scheduled(name="Late"), force=True)
+        tidy = client.read_deployment_by_name("tidy/weekly")
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        client.create_flow_run_from_deployment(tidy.id, state=Scheduled(scheduled_time=tomorrow))
     known = look()
     assert (known.problem, known.version is None) == ("", False)
     assert {one.name: one.gpu for one in known.pools} == {"cpu": "", "gpu0": "0"}
     assert [(one.deployment, one.pool) for one in known.running] == [("resume/by-hand", "gpu0")]
     assert [one.deployment for one in known.late] == ["predict/by-hand"]
+    (ahead,) = known.waiting
+    in_h = (datetime.fromisoformat(str(ahead.since)) - datetime.now(UTC)).total_seconds() / 3600
+    assert (ahead.deployment, 23 < in_h < 25) == ("tidy/weekly", True)
     (bad,) = (one for one in known.ended_badly if one.deployment == "retrain/weekly")
     assert (bad.state, bad.message) == ("Failed", "the loss is NaN")
     schedules = {one.deployment: one.is_on for one in known.schedules}
