@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from storage import decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATIENCE = 5
 _OUT_OF_TIME = (-signal.SIGPROF, -signal.SIGALRM)
@@ -123,7 +127,8 @@ class _Conversation:
 
     def say(self, request: dict[str, Any]) -> None:
         """Send a request; it is far smaller than what a pipe holds."""
-        self._stdin.write(json.dumps(request).encode() + b"\n")
+        with _ended_by_another():
+            self._stdin.write(json.dumps(request).encode() + b"\n")
 
     def line(self) -> bytes:
         """Return the next line."""
@@ -149,10 +154,20 @@ class _Conversation:
         left_s = self._deadline - time.monotonic()
         if not self._waiting.poll(max(0.0, left_s) * 1000):
             raise TimeoutError
-        n_read: int = self._stdout.readinto(target)  # type: ignore[attr-defined]  # unbuffered
+        with _ended_by_another():
+            n_read: int = self._stdout.readinto(target)  # type: ignore[attr-defined]  # unbuffered
         if not n_read:
             raise EOFError
         return n_read
+
+
+@contextmanager
+def _ended_by_another() -> Iterator[None]:
+    """Take a pipe that another thread closed for a process that ended."""
+    try:
+        yield
+    except ValueError as error:  # what Python calls a closed file
+        raise EOFError from error
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
