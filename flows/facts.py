@@ -116,7 +116,13 @@ class Facts:
         return max(ended, key=lambda one: one.record.finished or 0.0, default=None)
 
 
-def facts_of(at: Workspace, *, estimate: bool = True, count_s: float | None = None) -> Facts:
+def facts_of(
+    at: Workspace,
+    *,
+    estimate: bool = True,
+    count_s: float | None = None,
+    n_detailed: int | None = None,
+) -> Facts:
     """Return how a workspace stands.
 
     Parameters
@@ -127,13 +133,23 @@ def facts_of(at: Workspace, *, estimate: bool = True, count_s: float | None = No
         Judge what is left of runs that have not ended.
     count_s
         For how long the files of the workspace are counted.
+    n_detailed
+        How many of the latest runs have their stages and alarms; None: all.
     """
     ledger = Ledger(at)
-    known = [(run, ledger.stages_of(run.run_id)) for run in ledger.runs()]
+    every = ledger.runs()
+    detailed = {run.run_id for run in every[:n_detailed]}
+    open_ones = {run.run_id for run in every if run.state == "running"}
+    known = [
+        (run, ledger.stages_of(run.run_id) if run.run_id in detailed | open_ones else ())
+        for run in every
+    ]
     living = set(_living(at, known))
     runs = [_run_facts(ledger, run, stages, living) for run, stages in known]
     if estimate:
-        runs = [one if one.state == "completed" else _estimated(at, one) for one in runs]
+        wanted = [one.record.run_id in detailed and one.state != "completed" for one in runs]
+        pairs = zip(runs, wanted, strict=True)
+        runs = [_estimated(at, one) if is_wanted else one for one, is_wanted in pairs]
     champion = standing(at, "champion")
     disk = disk_of(at, seconds=LOOK_S if count_s is None else count_s)
     return Facts(at, tuple(runs), champion, len(ledger.pending_events()), disk)
@@ -175,6 +191,8 @@ def _alarms(ledger: Ledger, run: RunRecord, stages: tuple[RunStage, ...]) -> tup
     from tasks.lineage import alarms_in
     from tasks.report import read_lineage
 
+    if not stages:
+        return ()
     try:
         if run.result:
             return tuple(alarms_in(read_lineage(ledger.at, run.result)))

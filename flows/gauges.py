@@ -49,7 +49,7 @@ def gauges_of(at: Workspace, *, count_s: float | None = None) -> str:
     count_s
         For how long its files are counted; by default as for the screens.
     """
-    facts = facts_of(at, estimate=False, count_s=count_s)
+    facts = facts_of(at, estimate=False, count_s=count_s, n_detailed=1)
     return exposed(_gauges(facts), {"workspace": str(at.root.absolute())})
 
 

@@ -86,6 +86,19 @@ def test_the_last_success_is_the_one_that_ended_last(at):
     assert success.record.run_id == RUN
 
 
+def test_only_as_many_runs_as_asked_have_their_stages_and_a_killed_one_is_seen_all_the_same(at):
+    ledger = Ledger(at)
+    note(at, "cut", "completed")
+    for number in range(3):
+        ledger.start_run(str(number) * 32, "later", {}, 5.0 + number)
+        ledger.note_stage(str(number) * 32, RunStage("cut", "completed", "k1", ""))
+        ledger.finish_run(str(number) * 32, "completed", 6.0 + number)
+    runs = facts_of(at, n_detailed=2).runs
+    assert [len(one.stages) for one in runs] == [1, 1, 0, 1]
+    assert [one.state for one in runs] == ["completed"] * 3 + ["stopped"]
+    assert all(one.stages for one in facts_of(at).runs)
+
+
 def test_a_file_with_two_names_counts_once(tmp_path):
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "one").write_bytes(b"x" * 1000)

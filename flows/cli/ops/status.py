@@ -47,7 +47,7 @@ def status(workspace: WorkspaceOption = None, *, as_json: JsonOption = False) ->
 
     at = workspace_at(workspace)
     known, cards = look(), gpus()
-    facts = facts_of(at)
+    facts = facts_of(at, n_detailed=None if as_json else N_RUNS)
     facts = replace(facts, runs=facts.runs[:N_RUNS]) if not as_json else facts
     mlflow = _mlflow(at)
     needs = list(_needs(facts, known, mlflow))
