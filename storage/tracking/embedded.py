@@ -7,9 +7,13 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from mlflow import MlflowClient
+
 if TYPE_CHECKING:
     from storage.layout import Workspace
 
+FRESH = ".mlflow.db-new"
+"""Name of the database while it is made."""
 PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -22,6 +26,23 @@ PLACES = (
 def artefact_folder(at: Workspace, experiment: str) -> str:
     """Return the address of the files of an experiment in the embedded store."""
     return f"{_root(at)}/{re.sub(r'[^A-Za-z0-9_.-]', '_', experiment)}"
+
+
+def make(at: Workspace) -> None:
+    """Make the database if there is none, whole or not at all.
+
+    MLflow cannot go on with one that it was killed in the middle of making: it is made under
+    another name. One process at a time does this.
+    """
+    path, fresh = at.root / "mlflow.db", at.root / FRESH
+    if path.exists():
+        return
+    at.root.mkdir(parents=True, exist_ok=True)
+    for leftover in at.root.glob(f"{FRESH}*"):  # and its journal
+        leftover.unlink()
+    uri = f"sqlite:///{fresh.absolute()}"
+    MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+    fresh.rename(path)
 
 
 def follow_move(at: Workspace) -> None:

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from storage.artefacts import digest_of
 from storage.tracking.address import RefusedError, ServerAwayError
-from storage.tracking.embedded import artefact_folder, follow_move
+from storage.tracking.embedded import artefact_folder, follow_move, make
 from storage.tracking.texts import tags_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Session:
         self.embedded = uri == at.mlflow_uri
         self._experiments: dict[str, str] = {}
         if self.embedded:
-            at.root.mkdir(parents=True, exist_ok=True)
+            make(at)
             follow_move(at)
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
