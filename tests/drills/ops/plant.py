@@ -35,7 +35,7 @@ MARK = "SIGNETFLOW_DRILL"
 """In the environment of every process that a drill starts, and of all that those start."""
 READY = "Prefect and MLflow run"
 """What `ops serve` says when both answer."""
-PATIENCE_S = 150
+PATIENCE_S = 300
 POLL_S = 0.2
 PRESET: dict[str, Any] = {
     "name": "drill", "dataset": "drill", "folds": [0], "seeds": [0], "arms": ["self"],

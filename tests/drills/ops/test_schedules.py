@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import PrefectHTTPStatusError
 
-from tests.drills.ops.plant import PRESET, under_way, until
+from tests.drills.ops.plant import PATIENCE_S, PRESET, under_way, until
 
 SOON_S = 20
 SCHEDULED = "auto-scheduled"
@@ -60,7 +60,7 @@ def test_a_schedule_that_meets_a_retraining_of_the_command_line_is_skipped(
     assert plant.ended(run) == "Skipped"
     assert f"process {other.pid} retrains here already" in plant.flow_run(run).state.message
     how = "while" if other.poll() is None else "before"
-    assert other.wait(150) == 0
+    assert other.wait(PATIENCE_S) == 0
     assert undisturbed.differs(place) == {}
     measured(f"a schedule met the command line: Skipped {how} the other was at work")
 
