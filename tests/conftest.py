@@ -25,7 +25,7 @@ MARKED = 2
 """Of the three cells of a positive image, a person marked two."""
 
 
-SHARED = ("conducted", "demo")
+SHARED = ("conducted", "demo", "drill_ground")
 """Fixtures that take long to make: all tests that use one run in one process."""
 
 
@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # pytest-xdist 3.8.0 writes the group to a field that pytest 9.2 does not read, so that
             # groups are lost in silence; delete this with the release of xdist after 3.8.0.
             item._id = NodeId.parse(f"{item.nodeid}@{'_'.join(sorted(groups))}")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what drills have counted, wherever they ran."""
+    for report in (one for some in terminalreporter.stats.values() for one in some):
+        for name, text in getattr(report, "user_properties", ()):
+            if name == "drill" and getattr(report, "when", "") == "call":
+                terminalreporter.write_line(text)
 
 
 @dataclass(frozen=True)
