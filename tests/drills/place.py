@@ -19,6 +19,7 @@ from storage.layout import Kind, Ref, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACKING = "tracking"
+LONGEST_RUN_S = 600
 PRESET = {
     "name": "drill", "dataset": "drill", "folds": [0], "seeds": [0], "arms": ["self"],
     "networks": {"residual": {"family": "tiny_resnet"}},
@@ -88,8 +89,9 @@ class Workplace:
     def finish(self) -> dict[str, Any]:
         """Run to the end and return the answer."""
         done = subprocess.run(
-            self.words, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-        )
+            self.words, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=LONGEST_RUN_S,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
