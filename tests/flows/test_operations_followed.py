@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = PAGE.parents[1]
 MARK = "SIGNETFLOW_OPERATOR"
 """In the environment of every process that a test starts, and of all that those start."""
-BLOCK_S = 240
+BLOCK_S = 400
 READY_S = 180
 FIRES_S = 120
 
