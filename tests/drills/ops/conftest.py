@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 MEASURED = "operations drill"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all drills in one process: they share the servers."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("operations_drills"))
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print what the drills have measured, wherever they ran."""
     reports = (one for some in terminalreporter.stats.values() for one in some)

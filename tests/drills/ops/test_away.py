@@ -13,6 +13,7 @@ import pytest
 from storage.ledger import Ledger
 from tests.drills.ops.plant import PRESET, under_way, until
 
+pytestmark = pytest.mark.xdist_group("operations_drills")
 AWAY_S = 8
 
 

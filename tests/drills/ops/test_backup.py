@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from tests.drills.ops.plant import Undisturbed
     from tests.drills.ops.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.server,
+    pytest.mark.xdist_group("operations_drills"),
+]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from storage.artefacts import problems
 from storage.layout import Kind, Ref
 from tests.drills.ops.plant import under_way, until
 
+pytestmark = pytest.mark.xdist_group("operations_drills")
 DISK = "192m"
 BLOCKS = (2**20, 2**12)
 FULL = ("No space left on device", "File too large")

@@ -10,6 +10,7 @@ from flows.server import free_port
 from storage.locks import holders
 from tests.drills.ops.plant import PATIENCE_S, READY, environment, marked, until
 
+pytestmark = pytest.mark.xdist_group("operations_drills")
 EMBEDDED = """
 import sys
 from pathlib import Path

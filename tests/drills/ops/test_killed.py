@@ -7,6 +7,7 @@ import pytest
 from storage.locks import holders
 from tests.drills.ops.plant import made, under_way, until
 
+pytestmark = pytest.mark.xdist_group("operations_drills")
 CRASHED_WITHIN_S = 120
 WAITS_S = 5
 

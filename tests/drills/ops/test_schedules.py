@@ -14,6 +14,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from tests.drills.ops.plant import PATIENCE_S, PRESET, under_way, until
 
+pytestmark = pytest.mark.xdist_group("operations_drills")
 SOON_S = 20
 SCHEDULED = "auto-scheduled"
 
