@@ -26,11 +26,10 @@ def test_a_line_carries_run_round_and_stage_and_only_inside():
 
 
 def test_a_message_of_several_lines_is_one_line_with_what_was_raised():
-    try:
+    one = record("a\nb \u2028 c")
+    with pytest.raises(ValueError, match="invalid literal") as raised:
         int("bad\nnews")
-    except ValueError as error:
-        one = record("a\nb \u2028 c")
-        one.exc_info = (ValueError, error, error.__traceback__)
+    one.exc_info = (raised.type, raised.value, raised.tb)
     text = JsonLines().format(one)
     assert "\n" not in text
     said = json.loads(text)
