@@ -138,6 +138,11 @@ def test_slow_tests_run_when_asked_for():
     assert "--cov" in slow
 
 
+def test_the_gate_runs_the_slow_tests_too():
+    gate = (ROOT / ".ci" / "run").read_text()
+    assert '"$test_command --slow"' in gate
+
+
 def test_every_benchmark_runs_unless_one_is_named(capsys):
     dev = load(ROOT / "dev.py")
     steps, _ = dev.steps_of("bench", [])
