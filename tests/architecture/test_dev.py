@@ -140,7 +140,10 @@ def test_slow_tests_run_when_asked_for():
 
 def test_the_gate_runs_the_slow_tests_too():
     gate = (ROOT / ".ci" / "run").read_text()
-    assert '"$test_command --slow"' in gate
+    assert 'slow="$test_command --slow -m slow"' in gate
+    (slow,), _ = load(ROOT / "dev.py").steps_of("test", ["--slow", "-m", "slow", "-n", "auto"])
+    assert slow[-4:] == ["-m", "slow", "-n", "auto"]
+    assert "not slow" not in slow
 
 
 def test_every_benchmark_runs_unless_one_is_named(capsys):

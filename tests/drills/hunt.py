@@ -117,17 +117,13 @@ class Hunt:
 
         return self.kill(Target("commit", is_there, _is_done(stage)))
 
-    def telling(self, stage: Made, following: list[Made], delay_s: float) -> bool:
-        """Kill the run while it tells MLflow of what it did up to a stage."""
-        later = {one.key for one in following}
+    def telling(self, stage: Made, delay_s: float) -> bool:
+        """Kill the run while it tells MLflow of what it did, a stage at least."""
 
         def is_there(now: Moment) -> bool:
-            return stage.key in now.recorded and now.held == {TRACKING}
+            return stage.key in now.recorded and TRACKING in now.held
 
-        def is_past(now: Moment) -> bool:
-            return bool(later & now.recorded)
-
-        return self.kill(Target(TRACKING, is_there, is_past, delay_s))
+        return self.kill(Target(TRACKING, is_there, lambda _: False, delay_s))
 
     def anywhere(self, stages: list[Made], delay_s: float) -> bool:
         """Kill the run some time after its regions were cut, wherever it is then."""
@@ -150,10 +146,11 @@ class Hunt:
         return keys <= now.recorded and bool(now.held - keys)
 
     def undo(self, stage: Made) -> None:
-        """Take an artefact away, so that the next run makes it again."""
+        """Take an artefact and its record away, so that the next run makes it again."""
         self.let_go()
         made = {one.key: one.ref for one in self.place.stages()}
         shutil.rmtree(self.place.at.path(made[stage.key]))
+        self.place.forget(stage.key)
 
     def __enter__(self) -> Self:
         return self

@@ -32,10 +32,11 @@ PRESET = {
     "self_training": {"rounds": 1, "threshold": 0.5, "epochs": 1},
     "cooperative": {"rounds": 1, "threshold": 0.5, "first_epochs": 0, "epochs": 1},
     "windows": {"window_px": 128, "overlap_px": 32},
-    "evaluation": {"bootstrap": 200},
+    "evaluation": {"bootstrap": 50_000},
     "runtime": {"device": "cpu", "threads": 1},
 }  # fmt: skip
-"""The smallest run that has every kind of stage: ten of them, in about six seconds."""
+"""The smallest run that has every kind of stage: ten of them, in about six seconds. It draws many
+resamples for the evaluation to take long enough to be killed in it on a quick machine, too."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ class Workplace:
         """Return what is recorded, in the order in which it was made."""
         rows = self.ask("SELECT name, key, kind, digest, seconds FROM stages ORDER BY started")
         return [Made(r[0], r[1], Ref(Kind(r[2]), r[3]), r[4]) for r in rows]
+
+    def forget(self, key: str) -> None:
+        """Take a stage out of the ledger, as if it had never been done; nothing may run."""
+        with closing(sqlite3.connect(self.at.ledger / "ledger.db")) as connection, connection:
+            connection.execute("DELETE FROM stages WHERE key = ?", (key,))
 
     def moment(self) -> Moment:
         """Return where the run is."""

@@ -69,11 +69,11 @@ def kill_everywhere(hunt, stages, chance):
     for number, stage in enumerate(stages):
         if stage.name not in names[:number]:
             kill_around(hunt, stage, chance)
-        if number == last_choice:
-            for _ in range(ATTEMPTS):
-                if hunt.died["tracking"] < TWICE:
-                    hunt.telling(stage, stages[number + 1 :], chance.uniform(0, 2))
-    hunt.telling(stages[-1], [], chance.uniform(0, 0.5))
+        if number == last_choice:  # the first time takes long: the store is made
+            hunt.telling(stage, chance.uniform(0, 2))
+    for attempt in range(ATTEMPTS):
+        if hunt.died["tracking"] < TWICE and not hunt.telling(stages[-1], 0.1 / 4**attempt):
+            hunt.undo(stages[-1])
     hunt.let_go()
 
 
