@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
-ENDED_BADLY = ("FAILED", "CRASHED")
+ENDED_BADLY = frozenset({"Failed", "Crashed"})
 N_LATEST = 200
 """How many flow runs of a kind are asked for."""
 
@@ -139,7 +139,7 @@ def _ended_badly(client: SyncPrefectClient, names: dict[UUID, str]) -> tuple[Dis
 
     runs = client.read_flow_runs(sort=FlowRunSort.END_TIME_DESC, limit=N_LATEST)
     latest = _first_of_each(_told((one for one in runs if one.end_time), names))
-    return tuple(one for one in latest if one.state in {"Failed", "Crashed"})
+    return tuple(one for one in latest if one.state in ENDED_BADLY)
 
 
 def _first_of_each(runs: Iterable[Dispatched]) -> tuple[Dispatched, ...]:

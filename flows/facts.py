@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -220,4 +220,4 @@ def _estimated(at: Workspace, run: RunFacts) -> RunFacts:
         return run
     seconds = [one.seconds for one in plan.pending]
     eta = None if any(math.isnan(one) for one in seconds) else sum(seconds)
-    return RunFacts(run.record, run.state, run.stages, run.alarms, len(seconds), eta)
+    return replace(run, n_left=len(seconds), eta_s=eta)

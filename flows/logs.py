@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from models.errors import ConfigError
-from storage.logged import JsonLines, Prefixed
+from storage.logged import FLOW_RUN, JsonLines, Prefixed
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 LOGS = "SIGNETFLOW_LOGS"
 """``json``: one object a line, on stderr; ``text``: lines with ids. Unset: warnings only, as they
 are, and inside a flow run Prefect's own form."""
-DEPLOYED = "PREFECT__FLOW_RUN_ID"
-"""Is set by Prefect in the process of a worker's run."""
 OURS = ("flows", "tasks", "storage", "models")
 _LINE = "%(asctime)s %(levelname)s %(ids)s%(message)s"
 
@@ -70,7 +68,7 @@ def set_up() -> None:
         handler = _Stderr()
         handler.setFormatter(JsonLines() if form == "json" else Prefixed(_LINE))
         _only(handler)
-    deployed = DEPLOYED in os.environ
+    deployed = FLOW_RUN in os.environ
     for name in OURS if form or deployed else ():
         logging.getLogger(name).setLevel(logging.INFO)
     if deployed:
@@ -104,5 +102,5 @@ def _tell_prefect() -> None:
         ours.addHandler(handler)
 
 
-if DEPLOYED in os.environ:
+if FLOW_RUN in os.environ:
     set_up()  # Prefect loads a flow, and with it this, before it says the first word of a run

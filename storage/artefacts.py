@@ -270,8 +270,17 @@ def problems(
 def distrust(at: Workspace, ref: Ref) -> None:
     """Make every later check of an artefact hash its files: their times are no proof any more."""
     for path in files_of(at.path(ref)):
-        with suppress(OSError):
-            os.utime(path)
+        distrust_file(path)
+
+
+def distrust_file(path: Path) -> None:
+    """Make the next check of a file's artefact hash it.
+
+    A file of the right size and time is taken to be as it was written; one that was touched is not.
+    A file that several artefacts share is distrusted in all of them.
+    """
+    with suppress(OSError):
+        os.utime(path)
 
 
 def _problem(path: Path, entry: dict[str, Any], thorough: bool) -> str:

@@ -6,8 +6,6 @@ pixels. zarr's error does not say of which file.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore
 
 from models.errors import IntegrityError
+from storage.artefacts import distrust_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,21 +62,11 @@ def open_checked(path: Path) -> CheckedArray:
 
 def altered_error(path: Path) -> IntegrityError:
     """Return the error for an altered file, which the next run will look at closely."""
-    distrust(path)
+    distrust_file(path)
     return IntegrityError(
         f"{path}: altered on disk since it was written. 'signetflow labels verify --all' shows "
         f"what else is; run the command that made it again: what is damaged is made anew."
     )
-
-
-def distrust(path: Path) -> None:
-    """Make the next check of a file's artefact hash it.
-
-    A file of the right size and time is taken to be as it was written; one that was touched is not.
-    A file that several artefacts share is distrusted in all of them.
-    """
-    with suppress(OSError):
-        os.utime(path)
 
 
 def altered_shards(array: zarr.Array[Any]) -> list[Path]:

@@ -17,6 +17,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from models.errors import ImageError, OperationsError
 from models.geometry.tiles import Window, grid, spans, working_size
+from storage.arrays import CHUNK_PX, SHARD_PX
 from storage.block_work import require_wanted, slide_for
 from storage.datasets.protocol import KnownWindow
 from storage.slides import ImageSlide
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from models.geometry.settings import TileSettings
     from storage.slides import Slide
 
-CHUNK_PX = 512
-BLOCK_PX = 4096
+BLOCK_PX = SHARD_PX
 """Side of what is read and written at once, in working pixels: 48 MiB. It is a shard, so that no
 two workers ever write one file."""
 MINIMUM_SIDE_PX = 64

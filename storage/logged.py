@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _ROUND = re.compile(r"\bround (\d+)")
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"
+"""Is set by Prefect in the process of a worker's run."""
 _FROM_PREFECT = ("flow_run_id", "task_run_id")
 SHORT = 8
 """Digits of an id in a line for people."""
@@ -58,7 +60,7 @@ class JsonLines(logging.Formatter):
             "process": record.process,
         }
         said |= ids()
-        flow_run = os.environ.get("PREFECT__FLOW_RUN_ID")  # Prefect tells it to a run's process
+        flow_run = os.environ.get(FLOW_RUN)
         said |= {"flow_run_id": flow_run} if flow_run else {}
         known = {name: getattr(record, name, None) for name in _FROM_PREFECT}
         said |= {name: str(value) for name, value in known.items() if value}

@@ -34,11 +34,16 @@ class Disk:
 
 def disk_of(at: Workspace, *, seconds: float = LOOK_S) -> Disk:
     """Return how much room there is where the workspace lies, or would lie."""
-    place = at.root.absolute()
+    usage = shutil.disk_usage(existing(at.root))
+    return Disk(usage.free, usage.total, _used(at.root, time.monotonic() + seconds))
+
+
+def existing(path: Path) -> Path:
+    """Return a path, or the nearest folder above it that is there."""
+    place = path.absolute()
     while not place.exists():
         place = place.parent
-    usage = shutil.disk_usage(place)
-    return Disk(usage.free, usage.total, _used(at.root, time.monotonic() + seconds))
+    return place
 
 
 def _used(root: Path, deadline: float) -> int | None:

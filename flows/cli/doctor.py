@@ -227,7 +227,9 @@ def check_cpu() -> Check:
 
 def check_folder(at: Workspace) -> Check:
     """Try in the workspace, or where it would be made, all that a run does there."""
-    place = _existing(at.root)
+    from storage.observed import existing
+
+    place = existing(at.root)
     try:
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as folder:
             (Path(folder) / "a").write_text("signetflow")
@@ -244,8 +246,9 @@ def check_folder(at: Workspace) -> Check:
 def check_disk(at: Workspace) -> Check:
     """See how much room the workspace has."""
     from storage.layout import MINIMUM_FREE_BYTES
+    from storage.observed import existing
 
-    free = shutil.disk_usage(_existing(at.root)).free
+    free = shutil.disk_usage(existing(at.root)).free
     seen = f"{free / 2**30:.1f} GiB free"
     if free >= COMFORTABLE_BYTES:
         return Check("disk", "ok", seen)
@@ -257,6 +260,8 @@ def check_disk(at: Workspace) -> Check:
 
 def check_clock(at: Workspace) -> Check:
     """Compare the clock with what was written before, and with the disk's own."""
+    from storage.observed import existing
+
     written = [Path(__file__), at.ledger / "ledger.db"]
     behind = max(path.stat().st_mtime for path in written if path.exists()) - time.time()
     if behind > CLOCK_TOLERANCE_S:
@@ -264,7 +269,7 @@ def check_clock(at: Workspace) -> Check:
             "clock", "fail", f"{behind:.0f} s behind files that are already written",
             "set the clock (timedatectl set-ntp true): times in the ledger would go backwards.",
         )  # fmt: skip
-    apart = _disk_clock_offset(_existing(at.root))
+    apart = _disk_clock_offset(existing(at.root))
     if apart is not None and abs(apart) > CLOCK_TOLERANCE_S:
         return Check(
             "clock", "warn", f"the disk's clock is {apart:+.0f} s from this machine's",
@@ -282,13 +287,6 @@ def _disk_clock_offset(place: Path) -> float | None:
             return os.fstat(probe.fileno()).st_mtime - time.time()
     except OSError:
         return None
-
-
-def _existing(path: Path) -> Path:
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    return place
 
 
 def check_weights() -> Check:

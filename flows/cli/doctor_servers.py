@@ -10,7 +10,6 @@ import urllib.request
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from flows.cli.checks import Check
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 SKEW_TOLERANCE_S = 5.0
 """Beyond this, heartbeats come too late or leases seem to have ended."""
-TIMEOUT_S = 3.0
 
 
 def check_mlflow(at: Workspace) -> Check:
@@ -62,19 +60,15 @@ def _matching(name: str, address: str, theirs: str | None, ours: str) -> Check:
 
 
 def _prefect_version(uri: str) -> str | None:
+    from storage.tracking.address import PROBE_TIMEOUT_S, below
+
+    asked = below(uri, "/admin/version")
     try:
-        with urllib.request.urlopen(_beside(uri, "/admin/version"), timeout=TIMEOUT_S) as answer:  # noqa: S310  # http(s), named by the user
+        with urllib.request.urlopen(asked, timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310  # http(s), named by the user
             said = json.loads(answer.read(100))
     except (OSError, ValueError):
         return None
     return said if isinstance(said, str) else None
-
-
-def _beside(uri: str, path: str) -> str:
-    from storage.tracking.address import shown
-
-    parts = urlsplit(shown(uri))
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query=""))
 
 
 def check_server_clocks(at: Workspace) -> Check:
@@ -98,8 +92,10 @@ def check_server_clocks(at: Workspace) -> Check:
 
 def skew(uri: str) -> float | None:
     """Return by how many seconds a server's clock is ahead of this one; None if it does not say."""
+    from storage.tracking.address import PROBE_TIMEOUT_S, below
+
     try:
-        with urllib.request.urlopen(_beside(uri, "/health"), timeout=TIMEOUT_S) as answer:  # noqa: S310  # http(s), named by the user
+        with urllib.request.urlopen(below(uri, "/health"), timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310  # http(s), named by the user
             said = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         said = error.headers.get("Date")

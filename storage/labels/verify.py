@@ -13,8 +13,7 @@ import numpy as np
 
 from models.errors import IntegrityError, LabelContractError, WorkspaceError
 from storage.arrays import folder_name
-from storage.artefacts import MANIFEST, files_of, hash_file, manifest_of
-from storage.checked import distrust
+from storage.artefacts import MANIFEST, distrust_file, files_of, hash_file, manifest_of
 from storage.labels.contract import (
     RegionLabels,
     require_agreement,
@@ -184,7 +183,7 @@ class _Verification:
                 yield name
                 continue
             if actual != sha256:
-                distrust(path)
+                distrust_file(path)
                 self._found(ref, str(path), "altered on disk since it was written", remedy)
                 yield name
         known = {*version.hashes, MANIFEST}

@@ -37,14 +37,18 @@ def shown(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def below(uri: str, path: str) -> str:
+    """Return the address of something that a server has below its own, without the password."""
+    parts = urlsplit(shown(uri))
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query=""))
+
+
 def problem_reaching(uri: str) -> str:
     """Return why nobody answers at an http address; empty if somebody does, or for a database."""
     if urlsplit(uri).scheme not in {"http", "https"}:
         return ""
-    parts = urlsplit(shown(uri))
-    health = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/health", query=""))
     try:
-        with urllib.request.urlopen(health, timeout=PROBE_TIMEOUT_S):  # noqa: S310  # http(s) only
+        with urllib.request.urlopen(below(uri, "/health"), timeout=PROBE_TIMEOUT_S):  # noqa: S310  # http(s) only
             return ""
     except urllib.error.HTTPError as error:
         # A login page is an answer; a gateway without a server behind it is not.
@@ -55,12 +59,10 @@ def problem_reaching(uri: str) -> str:
 
 def server_version(uri: str) -> str | None:
     """Return which MLflow answers at an http address; None for a database, or if it is not said."""
-    parts = urlsplit(shown(uri))
-    if parts.scheme not in {"http", "https"}:
+    if urlsplit(uri).scheme not in {"http", "https"}:
         return None
-    asked = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/version", query=""))
     try:
-        with urllib.request.urlopen(asked, timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310  # http(s) only
+        with urllib.request.urlopen(below(uri, "/version"), timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310  # http(s) only
             said: str = answer.read(64).decode("ascii", "replace").strip()
     except (OSError, ValueError):
         return None

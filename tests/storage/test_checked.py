@@ -9,8 +9,8 @@ from zarr.storage import MemoryStore
 
 from models.errors import IntegrityError
 from storage.arrays import SHARD_PX, open_array, write_array
-from storage.artefacts import commit, draft, opened, problems
-from storage.checked import altered_shards, distrust, stored_shards
+from storage.artefacts import commit, distrust_file, draft, opened, problems
+from storage.checked import altered_shards, stored_shards
 from storage.layout import Kind, Workspace
 
 NOISE = np.random.default_rng(0).integers(0, 255, (520, 600), np.uint8)
@@ -126,4 +126,4 @@ def test_an_altered_artefact_that_was_read_is_noticed_by_the_next_check(tmp_path
 
 
 def test_a_file_that_is_gone_or_not_ours_is_distrusted_in_silence(tmp_path):
-    distrust(tmp_path / "nothing")
+    distrust_file(tmp_path / "nothing")
