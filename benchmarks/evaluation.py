@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from benchmarks.timing import seconds
 from models.annotations import Role
 from models.metrics.detection import evaluate
 from models.metrics.matching import ImageCells, match
@@ -27,7 +27,7 @@ from models.metrics.settings import EvaluationSettings
 from storage.results import read_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -75,11 +75,11 @@ def measure() -> dict[str, float | str]:
         truth, predictions = _write(images, Path(folder))
         peer = _pycocotools(truth, predictions)
         for _ in range(ROUNDS):
-            peer_s.append(_seconds(lambda: _match_all(peer)))
-            ours_s.append(_seconds(lambda: evaluate(images, SETTINGS)))
-            match_s.append(_seconds(lambda: match(images, SETTINGS.iou)))
-            read_s.append(_seconds(lambda: read_results(truth, predictions)))
-            parse_s.append(_seconds(lambda: [json.loads(one.read_bytes())
+            peer_s.append(seconds(lambda: _match_all(peer)))
+            ours_s.append(seconds(lambda: evaluate(images, SETTINGS)))
+            match_s.append(seconds(lambda: match(images, SETTINGS.iou)))
+            read_s.append(seconds(lambda: read_results(truth, predictions)))
+            parse_s.append(seconds(lambda: [json.loads(one.read_bytes())
                                              for one in (truth, predictions)]))  # fmt: skip
     # Within a round both saw the same machine.
     ratios = [bare / ours for bare, ours in zip(peer_s, ours_s, strict=True)]
@@ -144,12 +144,6 @@ def _match_all(peer: Any) -> None:  # noqa: ANN401  # as above
     """Match all images; nothing is accumulated."""
     with contextlib.redirect_stdout(io.StringIO()):
         peer.evaluate()
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

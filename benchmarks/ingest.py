@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.timing import seconds
 from models.geometry.settings import TileSettings
 from storage.datasets.registered import latest
 from storage.extraction import extract
@@ -26,8 +26,6 @@ from storage.layout import Workspace
 from storage.measuring import n_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 N_REGIONS = 1000
@@ -50,10 +48,10 @@ def measure(n_regions: int = N_REGIONS, rounds: int = ROUNDS) -> dict[str, Any]:
         plain, ingested = [], []
         workspaces = [Workspace(Path(folder) / f"workspace-{number}") for number in range(rounds)]
         for at in workspaces:
-            plain.append(_seconds(partial(_decode_all, files)))
-            ingested.append(_seconds(partial(_ingest, data, at)))
+            plain.append(seconds(partial(_decode_all, files)))
+            ingested.append(seconds(partial(_ingest, data, at)))
         at = workspaces[-1]
-        cut_s = _seconds(partial(extract, at, latest(at, "bench"), TileSettings()))
+        cut_s = seconds(partial(extract, at, latest(at, "bench"), TileSettings()))
         size_mb = sum(file.stat().st_size for file in files) / 1e6
     plain_s, ingest_s = min(plain), min(ingested)
     return {
@@ -132,12 +130,6 @@ def _ingest(data: Path, at: Workspace) -> None:
     refused = json.loads(done.stdout)["refused"]
     if refused:
         raise RuntimeError(f"{len(refused)} images were refused, the first: {refused[0]}")
-
-
-def _seconds(action: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -8,19 +8,15 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import time
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from skimage.segmentation import random_walker
 
 from benchmarks.seeded_maps import LARGE, SMALL, draw_map
+from benchmarks.timing import seconds, timed
 from models.instances.find import find_instances, find_seeds
 from models.instances.settings import InstanceSettings
 from models.instances.walker import DEVIATION, grow_seeds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROUNDS = 7
 """Of ours; the whole-image walker, seconds long, runs once."""
@@ -41,12 +37,12 @@ def _measure_map(side_px: int, n_cells: int) -> dict[str, float | str]:
     labels = np.where(foreground, seeds, -1)
     # The library divides beta by the deviation of the array it is given.
     beta = settings.beta * float(data.std()) / DEVIATION
-    whole_s, expected = _seconds(lambda: random_walker(data, labels, beta, mode="bf"))
-    first_s, grown = _seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta))
+    whole_s, expected = timed(lambda: random_walker(data, labels, beta, mode="bf"))
+    first_s, grown = timed(lambda: grow_seeds(seeds, foreground, data, settings.beta))
     walker_s, all_s = [first_s], []
     for _ in range(ROUNDS):
-        walker_s.append(_seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta))[0])
-        all_s.append(_seconds(lambda: find_instances(drawn.inner, drawn.edge, settings))[0])
+        walker_s.append(seconds(lambda: grow_seeds(seeds, foreground, data, settings.beta)))
+        all_s.append(seconds(lambda: find_instances(drawn.inner, drawn.edge, settings)))
     return {
         "figure": f"instances, {side_px} x {side_px}, {n_seeds} cells",
         "agreement": float((grown == expected)[foreground].mean()),
@@ -56,12 +52,6 @@ def _measure_map(side_px: int, n_cells: int) -> dict[str, float | str]:
         "first_walker_s": first_s,
         "with_outlines_s": statistics.median(all_s),
     }
-
-
-def _seconds(action: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = action()
-    return time.perf_counter() - start, result
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.seeded_labels import ADDED, MOVED, REMOVED, draw_region, next_version
+from benchmarks.timing import timed
 from models.annotations import CellRecords
 from models.geometry.tiles import Placement
 from storage.artefacts import canonical_json
@@ -31,8 +32,6 @@ from storage.labels.store import LabelDraft, open_version
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from benchmarks.seeded_labels import RegionCells
@@ -78,15 +77,15 @@ def _records(at: Workspace, n_cells: int, n_regions: int, side_px: int) -> dict[
     later = [next_version(cells, seed) for seed, cells in enumerate(regions)]
     second, commit, peer_write_s = _committed(at, later, first)
     cpu_s = time.process_time()
-    diff_s, found = _seconds(lambda: diff(at, first, second))
+    diff_s, found = timed(lambda: diff(at, first, second))
     cpu_s = time.process_time() - cpu_s
     middle = f"slide@{n_regions // 2},0"
-    blame_s, answer = _seconds(
+    blame_s, answer = timed(
         lambda: _command(at, "blame", second.digest, "--cell", "1", "--region", middle)
     )
     if [one["by"] for one in answer["beginnings"]] != ["person"]:
         raise AssertionError(f"cell 1 was drawn by a person: {answer['beginnings']}")
-    peer_join_s, _ = _seconds(lambda: _joined(at, first, second))
+    peer_join_s, _ = timed(lambda: _joined(at, first, second))
     expected = {"added": ADDED, "removed": REMOVED, "moved": MOVED}
     for name, fraction in expected.items():
         if found.counts[name] != n_regions * round(fraction * each):
@@ -147,7 +146,7 @@ def _plainly(
         }
         pq.write_table(pa.table(columns), path.with_suffix(".parquet"))
 
-    return _seconds(write)[0]
+    return timed(write)[0]
 
 
 def _joined(at: Workspace, first: Ref, second: Ref) -> int:
@@ -173,8 +172,8 @@ def _pixels(at: Workspace) -> dict[str, Any]:
     after[LARGE_PX // 2 :] = before[LARGE_PX // 2 :]
     versions = [open_version(at, _pixels_only(at, one)) for one in (before, after)]
     matrix = ClassMatrix()
-    seconds, _ = _seconds(lambda: matrix.add(versions[0], versions[1], "r"))
-    plain_s, _ = _seconds(lambda: _counted_plainly(*map(_classes, versions)))
+    seconds, _ = timed(lambda: matrix.add(versions[0], versions[1], "r"))
+    plain_s, _ = timed(lambda: _counted_plainly(*map(_classes, versions)))
     decoded_mb = 2 * matrix.matrix.sum() / 1e6
     return {
         "figure": f"classes of {LARGE_PX} x {LARGE_PX} pixels, half of them in equal shards",
@@ -214,8 +213,8 @@ def _log(at: Workspace) -> dict[str, Any]:
         folder.mkdir()
         facts = {"digest": digest, "parent": parent, "chain": f"chain-{number // 20}"}
         (folder / "version.json").write_text(canonical_json({**described, **facts}))
-    seconds, answer = _seconds(lambda: _command(at, "log"))
-    python_s, _ = _seconds(lambda: subprocess.run([sys.executable, "-c", "import numpy"]))
+    seconds, answer = timed(lambda: _command(at, "log"))
+    python_s, _ = timed(lambda: subprocess.run([sys.executable, "-c", "import numpy"]))
     return {
         "figure": f"signetflow labels log --json of {len(answer['versions'])} versions",
         "log_s": seconds,
@@ -229,12 +228,6 @@ def _command(at: Workspace, *words: str) -> dict[str, Any]:
     done = subprocess.run([*command, str(at.root)], capture_output=True, check=True, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def _seconds(action: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = action()
-    return time.perf_counter() - start, result
 
 
 def _arguments() -> argparse.Namespace:

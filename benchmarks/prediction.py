@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import time
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
+from benchmarks.timing import seconds
 from models.networks.registry import build
 from models.networks.settings import NetworkSettings
 from models.prediction.frozen import freeze
@@ -23,8 +23,6 @@ from models.prediction.windows import predict
 from models.runtime import Runtime, physical_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from torch import nn
 
@@ -77,9 +75,9 @@ def measure() -> dict[str, float | str]:
     frozen = freeze(network, runtime)
     bare_s, ours_s, with_freeze_s = [], [], []
     for _ in range(ROUNDS + 1):
-        bare_s.append(_seconds(lambda: forward(network, windows, runtime)))
-        ours_s.append(_seconds(lambda: predict(frozen, source, WINDOWS, runtime)))
-        with_freeze_s.append(_seconds(lambda: predict(network, source, WINDOWS, runtime)))
+        bare_s.append(seconds(lambda: forward(network, windows, runtime)))
+        ours_s.append(seconds(lambda: predict(frozen, source, WINDOWS, runtime)))
+        with_freeze_s.append(seconds(lambda: predict(network, source, WINDOWS, runtime)))
     # The first round warms up. Ratios are taken within a round: both saw the same machine.
     ratios = [bare / ours for bare, ours in zip(bare_s[1:], ours_s[1:], strict=True)]
     unprepared = [bare / ours for bare, ours in zip(bare_s[1:], with_freeze_s[1:], strict=True)]
@@ -93,12 +91,6 @@ def measure() -> dict[str, float | str]:
         "windows_per_s": n_windows / statistics.median(ours_s[1:]),
         "bare_windows_per_s": n_windows / statistics.median(bare_s[1:]),
     }
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What deployments run beside a retraining, on the small ground and without Prefect."""
 
 import shutil
-import socket
 
 import numpy as np
 import pytest
@@ -15,13 +14,7 @@ from storage.datasets.catalogue import open_catalogue
 from storage.layout import Kind
 from tasks.report import read_table
 
-
-@pytest.fixture(autouse=True)
-def _nobody_listens(monkeypatch):
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{held.getsockname()[1]}")
-        yield
+pytestmark = pytest.mark.usefixtures("no_mlflow")
 
 
 @pytest.fixture

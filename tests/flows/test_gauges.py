@@ -1,7 +1,6 @@
 """The figures for Prometheus, as its own parser reads them."""
 
 import logging
-import socket
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,12 +22,7 @@ from tasks.stage import observer
 RUN = "a" * 32
 
 
-@pytest.fixture(autouse=True)
-def _nobody_listens(monkeypatch):
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{held.getsockname()[1]}")
-        yield
+pytestmark = pytest.mark.usefixtures("no_mlflow")
 
 
 def read(text):

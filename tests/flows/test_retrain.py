@@ -1,6 +1,5 @@
 """The flow's own part: what it writes down about a run. Real Prefect runs it in tests/flows/cli."""
 
-import socket
 from typing import Any
 
 import pytest
@@ -14,13 +13,7 @@ from storage.ledger import Ledger
 from storage.locks import retraining
 from tasks.report import read_table
 
-
-@pytest.fixture(autouse=True)
-def _nobody_listens(monkeypatch):
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{held.getsockname()[1]}")
-        yield
+pytestmark = pytest.mark.usefixtures("no_mlflow")
 
 
 def test_a_run_is_written_down_with_its_report_and_told(own_ground):

@@ -6,9 +6,12 @@ Each kind of dataset, or family of kinds, is a module of this folder that adds i
 
 from __future__ import annotations
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
+from flows.cli.groups import add_group
+
+if TYPE_CHECKING:
+    import typer
 
 FAMILIES = ("coco", "xml_boxes", "masks", "annotated_slides", "slides", "synthetic")
 """In the order of `--help`."""
@@ -16,15 +19,11 @@ FAMILIES = ("coco", "xml_boxes", "masks", "annotated_slides", "slides", "synthet
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    kinds = typer.Typer(
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="Read a dataset into the workspace and fix its folds.\n\n"
+    add_group(
+        app, "ingest", FAMILIES,
+        "Read a dataset into the workspace and fix its folds.\n\n"
         "Images are not copied, annotations never changed. What cannot be used is refused by name "
         "and reason, the rest is taken; exit code 3 if nothing could be. The same --name again "
         "makes a new version (--add: with all that the last one held), in which no group leaves "
         "its fold and new ones join.",
-    )
-    for name in FAMILIES:
-        import_module(f"flows.cli.ingest.{name}").register(kinds)
-    app.add_typer(kinds, name="ingest")
+    )  # fmt: skip

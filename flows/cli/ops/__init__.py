@@ -5,9 +5,12 @@ Each group of verbs is a module of this folder that adds itself with ``register`
 
 from __future__ import annotations
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
+from flows.cli.groups import add_group
+
+if TYPE_CHECKING:
+    import typer
 
 VERBS = ("setting_up", "status", "metrics", "backup")
 """In the order of `--help`."""
@@ -15,13 +18,9 @@ VERBS = ("setting_up", "status", "metrics", "backup")
 
 def register(parent: typer.Typer) -> None:
     """Add the commands to the command line."""
-    verbs = typer.Typer(
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="Run signetflow for others: servers, pools, schedules.\n\n"
+    add_group(
+        parent, "ops", VERBS,
+        "Run signetflow for others: servers, pools, schedules.\n\n"
         "docs/operations.md is to be followed; ops bootstrap and ops serve are its first two "
         "commands, ops status is for every day.",
-    )
-    for name in VERBS:
-        import_module(f"flows.cli.ops.{name}").register(verbs)
-    parent.add_typer(verbs, name="ops")
+    )  # fmt: skip
