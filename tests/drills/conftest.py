@@ -47,7 +47,7 @@ class Ground:
 
     def beside(self, place: Workplace, preset: Path, threshold: float) -> Workplace:
         """Return another run in the workspace of one, with other rounds."""
-        rounds = PRESET["self_training"] | {"threshold": threshold}  # type: ignore[operator]
+        rounds = PRESET["self_training"] | {"threshold": threshold}
         preset.write_text(yaml.safe_dump(PRESET | {"self_training": rounds}))
         return Workplace(place.at, preset, place.environment)
 

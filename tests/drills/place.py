@@ -20,7 +20,7 @@ from storage.layout import Kind, Ref, Workspace
 ROOT = Path(__file__).resolve().parents[2]
 TRACKING = "tracking"
 LONGEST_RUN_S = 600
-PRESET = {
+PRESET: dict[str, Any] = {
     "name": "drill", "dataset": "drill", "folds": [0], "seeds": [0], "arms": ["self"],
     "networks": {"residual": {"family": "tiny_resnet"}},
     "tiles": {"mpp": 0.5, "region_px": 128},

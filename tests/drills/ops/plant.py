@@ -23,6 +23,8 @@ from storage.checkpoints import WEIGHTS
 from storage.layout import Kind, Workspace
 from storage.ledger import Ledger, StageRecord
 from storage.locks import holders
+from tests.drills.place import PRESET as SMALLEST
+from tests.drills.place import environment as quiet_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,35 +39,21 @@ READY = "Prefect and MLflow run"
 """What `ops serve` says when both answer."""
 PATIENCE_S = 300
 POLL_S = 0.2
-PRESET: dict[str, Any] = {
-    "name": "drill", "dataset": "drill", "folds": [0], "seeds": [0], "arms": ["self"],
-    "networks": {"residual": {"family": "tiny_resnet"}},
-    "tiles": {"mpp": 0.5, "region_px": 128},
-    "training": {
-        "crop_px": 64, "batch": 2, "epochs": 4, "steps_per_epoch": 40, "learning_rate": 0.003,
-        "validate_every": 1, "save_every_s": 0.1,
-    },
-    "merging": {"minimum_area_px": 16},
-    "self_training": {"rounds": 1, "threshold": 0.5, "epochs": 4},
-    "windows": {"window_px": 128, "overlap_px": 32},
+PRESET: dict[str, Any] = SMALLEST | {
+    "training": SMALLEST["training"] | {"epochs": 4, "steps_per_epoch": 40},
+    "self_training": SMALLEST["self_training"] | {"epochs": 4},
     "evaluation": {"bootstrap": 200},
-    "runtime": {"device": "cpu", "threads": 1},
-}  # fmt: skip
+}
 """The smallest retraining in rounds: ten stages, in about ten seconds."""
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Return what every process of a drill is told; nothing of the user's servers."""
-    kept = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "MLFLOW_", "SIGNETFLOW_", "COV_", "COVERAGE_"))
-    }  # fmt: skip
     ours = {
         MARK: str(folder), "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT),
-        "PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_HOME": str(folder / "home"), "MLFLOW_DISABLE_TELEMETRY": "true",
     }  # fmt: skip
-    return kept | ours | more
+    return quiet_environment() | ours | more
 
 
 def until(true: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> float:
