@@ -146,10 +146,12 @@ def test_the_gate_runs_the_slow_tests_too():
     assert "not slow" not in slow
 
 
-def test_every_benchmark_runs_unless_one_is_named(capsys):
+def test_every_benchmark_but_the_longest_runs_unless_one_is_named(capsys):
     dev = load(ROOT / "dev.py")
     steps, _ = dev.steps_of("bench", [])
     assert ["-m", "benchmarks.training"] in steps
+    assert ["-m", "benchmarks.soak"] not in steps
+    assert dev.steps_of("bench", ["soak"])[0] == [["-m", "benchmarks.soak"]]
     assert dev.steps_of("bench", ["training"])[0] == [["-m", "benchmarks.training"]]
     with pytest.raises(SystemExit, match=r"no benchmark 'nothing'; there are .*training"):
         dev.steps_of("bench", ["nothing"])
