@@ -11,6 +11,8 @@ from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from flows.news import ALARM, PROMOTION
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -20,20 +22,28 @@ SILENT = timedelta(seconds=90)
 """A run that said nothing for three heartbeats lives no more."""
 NOT_BEGUN = timedelta(minutes=10)
 """A run that its worker took and that never began was lost on the way."""
-ALARM, PROMOTION = "signetflow.alarm", "signetflow.promotion"
-"""Events that flows emit: a round looks like confirmation bias; a checkpoint became champion."""
-
 _RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _OURS = ResourceSpecification({"prefect.resource.id": "prefect.tag.signetflow"})
-_WHY = (
-    "((event.payload.validated_state or {}).message or event.payload.alarm"
-    " or event.payload.reason or '')"
+_ENDED_BADLY = """\
+{% set flow = event.related | selectattr("role", "equalto", "flow") | first %}\
+{% set by = event.related | selectattr("role", "equalto", "deployment") | first %}\
+{% set pool = event.related | selectattr("role", "equalto", "work-pool") | first %}\
+{% set state = event.payload.validated_state or {} %}\
+{% set again = "prefect flow-run retry " ~ (event.resource.id.split(".") | last) %}\
+{% set died = state.type == "CRASHED" %}\
+"""
+"""What the server knows of a run that ended badly, under the names that `_TEXT` uses."""
+_TEXT = (
+    "(flow.name ~ '/' ~ by.name ~ ' ' ~ state.name ~ ' (' ~ event.resource.name ~ ' on pool '"
+    " ~ pool.name ~ '): ' ~ (state.message or 'no reason was given') ~ '. '"
+    " ~ ('Its processes or its host died. What is missing: signetflow ops status. Start that, then'"
+    " if died else 'At which stage: signetflow status. Mend that, then')"
+    " ~ ': ' ~ again ~ '. See ' ~ ('The GPU host died' if died else 'A round failed')"
+    " ~ ' in docs/operations.md.')"
 )
 _SAYS = (
     # Chat servers show `text`; the rest is for programs.
-    '{"text": {{ (event.event ~ " " ~ (event.resource.name or event.resource.id) ~ ": " ~ '
-    + _WHY
-    + ") | tojson }},"
+    _ENDED_BADLY + '{"text": {{ (event.payload.text or ' + _TEXT + ") | tojson }},"
     ' "event": {{ event.event | tojson }}, "time": {{ event.occurred | string | tojson }},'
     ' "resource": {{ event.resource | string | tojson }},'
     ' "what": {{ event.payload | string | tojson }}}'
@@ -86,7 +96,7 @@ def _crashed(name: str, description: str, after: str, within: timedelta) -> Auto
 
 
 def _told(block: UUID) -> list[AutomationCore]:
-    failures = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
+    failures = {f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut")}
     return [
         _call("signetflow: tell of failures", block, failures, _OURS),
         _call("signetflow: tell of alarms", block, {ALARM}),

@@ -108,6 +108,8 @@ class Facts:
     champion: Standing | None
     events_waiting: int
     """What MLflow has not been told yet."""
+    news_waiting: int
+    """What people have not been told yet, for Prefect was away."""
     disk: Disk
 
     def last(self, state: str) -> RunFacts | None:
@@ -152,7 +154,8 @@ def facts_of(
         runs = [_estimated(at, one) if is_wanted else one for one, is_wanted in pairs]
     champion = standing(at, "champion")
     disk = disk_of(at, seconds=LOOK_S if count_s is None else count_s)
-    return Facts(at, tuple(runs), champion, len(ledger.pending_events()), disk)
+    waiting = len(ledger.pending_events()), len(ledger.pending_news())
+    return Facts(at, tuple(runs), champion, *waiting, disk)
 
 
 def iso(seconds: float | None) -> str | None:

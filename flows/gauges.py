@@ -66,6 +66,7 @@ def _gauges(facts: Facts) -> Iterator[Gauge]:
     if facts.runs:
         yield from _of_run(facts.at, facts.runs[0])
     yield _one("events_waiting", "What MLflow has not been told yet.", facts.events_waiting)
+    yield _one("news_waiting", "What people have not been told yet.", facts.news_waiting)
     yield from _of_disk(facts)
     if facts.champion:
         since = datetime.fromisoformat(facts.champion.at).timestamp()

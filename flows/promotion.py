@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.config import Arm
-from storage.champion import Standing, stand, standing
+from flows.news import deliver_news, promotion_news, warn_of
+from storage.champion import NAMES, Standing, stand, standing
 from storage.checkpoints import load_card
 from storage.datasets.splits import Part
 from storage.ledger import Event, Ledger
@@ -103,12 +104,21 @@ def _ruled(run: Run, checkpoint: Ref, card: Ref) -> None:
     tell(run.at, stand(run.at, "challenger", checkpoint, by=RULE, reason=verdict["reason"]))
     if verdict["promotes"]:
         tell(run.at, stand(run.at, "champion", checkpoint, by=RULE, reason=verdict["reason"]))
+        warn_of(deliver_news(run.at))
+
+
+def tell_what_stands(at: Workspace) -> None:
+    """Post what a run or a command that was killed had no time to post."""
+    for made in (standing(at, name) for name in NAMES):
+        if made:
+            tell(at, made)
 
 
 def tell(at: Workspace, made: Standing) -> None:
-    """Post a change for MLflow."""
+    """Post a change for MLflow and for people; one that was posted before stays as it is."""
     body = {
         "type": "standing", "name": made.name, "checkpoint": str(made.ref), "by": made.by,
         "reason": made.reason, "at": made.at,
     }  # fmt: skip
-    Ledger(at).post(Event(f"standing/{made.name}/{made.at}/{made.checkpoint[:8]}", body))
+    shown = Event(f"standing/{made.name}/{made.at}/{made.checkpoint[:8]}", body)
+    Ledger(at).post_once(shown, *promotion_news(at, made))

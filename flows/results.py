@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flows.config import Arm
+from flows.news import tell_of_round
 from storage.checkpoints import load_card
 from tasks.evidence import Round
 from tasks.stage import Run, is_pending
@@ -58,14 +59,17 @@ def weighed(
     bench: Bench, name: str, made: Round, before: Round | None = None, seen: Sequence[Ref] = ()
 ) -> Round:
     """Return a round with the card of what it shows."""
+    run = bench.run
     card = weigh(
-        bench.run,
+        run,
         name,
         made=made,
         before=before.evidence if before else None,
         seen=tuple(seen),
         alarm=bench.config.alarm,
     )
+    if not run.planning:
+        tell_of_round(run, bench.config.name, name, card)
     return replace(made, evidence=card)
 
 

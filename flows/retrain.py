@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
-from prefect.events import emit_event
 from prefect.states import Completed
 
 from flows import logs
-from flows.automations import ALARM, PROMOTION
 from flows.config import RetrainConfig
 from flows.gauges import gauged
+from flows.news import deliver_news, warn_of
 from flows.planning import link_report, plan_of
+from flows.promotion import tell_what_stands
 from flows.slots import in_slot
 from flows.stages import Conductor, open_run
 from models.errors import BusyError, WorkspaceError
-from storage.champion import standing
 from storage.layout import Workspace
 from storage.locks import IfBusy, retraining, shared
 from storage.logged import about
-from tasks.lineage import alarms_in
-from tasks.report import read_lineage
 from tasks.track import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from storage.champion import Standing
     from storage.layout import Ref
     from tasks.stage import Run
 
@@ -66,6 +59,8 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
     at.require_writable()
     try:
         with gauged(at), shared(at), retraining(at, if_busy), in_slot():
+            tell_what_stands(at)
+            warn_of(deliver_news(at))
             plan = plan_of(config, at)
             run = open_run(config, at)
             with about(run=run.run_id):
@@ -73,6 +68,7 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
             link_report(at, plan.run_id, report)
             if plan.report:
                 Tracker(run).deliver()
+            warn_of(deliver_news(at))
     except BusyError as error:
         return Completed(name=SKIPPED, message=str(error))
     if plan.report:
@@ -87,7 +83,6 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
     asked = config.model_dump(mode="json")
     run.ledger.start_run(run.run_id, config.name, asked, time.time())
     tracker.run_started(config.name, asked, conductor.dataset)
-    before = standing(run.at, "champion")
     try:
         report = conductor.report()
     except BaseException as error:
@@ -99,22 +94,4 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
     # In this order: what is completed is not gone through again, and the end would never be told.
     tracker.run_ended(report)
     run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
-    _tell_prefect(run, report, before)
     return report
-
-
-def _tell_prefect(run: Run, report: Ref, before: Standing | None) -> None:
-    champion = standing(run.at, "champion")
-    alarms = alarms_in(read_lineage(run.at, report))
-    emit_news(run.run_id, run.at.root, alarms, champion if champion != before else None)
-
-
-def emit_news(
-    run_id: str, workspace: Path, alarms: Iterable[str], champion: Standing | None
-) -> None:
-    """Emit what people may want to be told of: alarms, and a checkpoint that became champion."""
-    resource = {"prefect.resource.id": f"signetflow.run.{run_id}"}
-    for alarm in alarms:
-        emit_event(ALARM, resource=resource, payload={"alarm": alarm, "workspace": str(workspace)})
-    if champion:
-        emit_event(PROMOTION, resource=resource, payload=asdict(champion))

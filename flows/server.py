@@ -32,6 +32,15 @@ LAUNCHER = (
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
 
+_own: set[str] = set()
+"""Addresses of the servers that this process has started for itself."""
+
+
+def outer_server() -> str:
+    """Return the address of the Prefect server that people look at; empty if there is none."""
+    known = os.environ.get("PREFECT_API_URL", "")
+    return "" if known in _own else known
+
 
 @contextmanager
 def prefect_server(at: Workspace) -> Iterator[str]:
@@ -60,6 +69,7 @@ def prefect_server(at: Workspace) -> Iterator[str]:
         process = _started(port, log)
         url = f"http://127.0.0.1:{port}/api"
         os.environ["PREFECT_API_URL"] = url
+        _own.add(url)
         try:
             import prefect.events
             import prefect.flows  # noqa: F401  # takes seconds, and so does the server's start

@@ -80,7 +80,8 @@ def stand(at: Workspace, name: Name, checkpoint: Ref, *, by: str, reason: str) -
         known = standing(at, name)
         if known and known.checkpoint == checkpoint.digest:
             return known
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        # Promoted and rolled back within a second are two changes, and two to be told of.
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         made = Standing(name, checkpoint.digest, by, reason, now)
         _append(log_path(at), made)
     return made

@@ -40,6 +40,9 @@ CREATE TABLE outbox (
 """
 MIGRATIONS: dict[int, str] = {}
 """From an old format: the SQL that leads to the next."""
+NEWS = "news/"
+"""How the topics begin that are for people, by way of the Prefect server; the others are for
+MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class RunStage:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that the tracking server should hear of."""
+    """Something that a server should hear of."""
 
     topic: str
     """Unique: the same topic again replaces what was to be said."""
@@ -289,6 +292,14 @@ class Ledger:
             ).fetchall()
         return tuple(RunStage(*row) for row in rows)
 
+    def post_once(self, *events: Event) -> None:
+        """Put events into the outbox together, unless there ever was one of the first's topic."""
+        rows = [(event.topic, canonical_json(event.body)) for event in events]
+        put = "INSERT OR IGNORE INTO outbox (topic, body) VALUES (?, ?)"
+        with self._connection() as connection:
+            if connection.execute(put, rows[0]).rowcount:
+                connection.executemany(put, rows[1:])
+
     def post(self, event: Event) -> None:
         """Put an event into the outbox; an equal one that was delivered stays delivered."""
         body = canonical_json(event.body)
@@ -300,18 +311,26 @@ class Ledger:
             )
 
     def pending_events(self, *, every: bool = False) -> tuple[Event, ...]:
-        """Return the events not yet delivered, or every event, in order of posting."""
+        """Return what MLflow has not been told, or all that it is told, in order of posting."""
+        chosen = "topic NOT GLOB ?" + ("" if every else " AND delivered IS NULL")
+        return self._events(chosen)
+
+    def pending_news(self) -> tuple[Event, ...]:
+        """Return what people have not been told, in order of posting."""
+        return self._events("topic GLOB ? AND delivered IS NULL")
+
+    def _events(self, chosen: str) -> tuple[Event, ...]:
         if not self.path.exists():
             return ()
-        chosen = "" if every else "WHERE delivered IS NULL "
         with self._connection() as connection:
             rows = connection.execute(
-                f"SELECT topic, body FROM outbox {chosen}ORDER BY id"  # noqa: S608  # two constants
+                f"SELECT topic, body FROM outbox WHERE {chosen} ORDER BY id",  # noqa: S608  # constants
+                (f"{NEWS}*",),
             ).fetchall()
         return tuple(Event(topic, json.loads(body)) for topic, body in rows)
 
     def mark_delivered(self, event: Event, now: float) -> None:
-        """Write down that tracking heard an event, unless it was replaced meanwhile."""
+        """Write down that a server heard an event, unless it was replaced meanwhile."""
         with self._connection() as connection:
             connection.execute(
                 "UPDATE outbox SET delivered = ? WHERE topic = ? AND body = ?",

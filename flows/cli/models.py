@@ -100,14 +100,18 @@ def rollback(
 
 
 def _told(at: Workspace, made: Standing, *, as_json: bool) -> None:
+    from flows.news import deliver_news
     from flows.promotion import tell
+    from storage.ledger import Ledger
     from storage.tracking.outbox import deliver
 
     tell(at, made)
-    delivery = deliver(at)
+    problem, delivery = deliver_news(at), deliver(at)
     if as_json:
-        write_json({**asdict(made), "events_waiting": delivery.waiting})
+        news = len(Ledger(at).pending_news())
+        write_json(asdict(made) | {"events_waiting": delivery.waiting, "news_waiting": news})
         return
     say(f"champion is {made.checkpoint[:12]}, by {made.by}: {made.reason}")
-    if delivery.problem:
-        say(delivery.problem)
+    for line in (problem, delivery.problem):
+        if line:
+            say(line)

@@ -39,6 +39,7 @@ def execute(
     SignetflowError
         Whatever a stage refuses.
     """
+    from flows.news import deliver_news, warn_of
     from flows.stages import open_run
     from tasks.track import Tracker
 
@@ -48,6 +49,7 @@ def execute(
         if plan.report:
             link_report(at, plan.run_id, plan.report)
             Tracker(open_run(config, at)).deliver()  # what MLflow could not be told before
+            warn_of(deliver_news(at))
     return plan, plan.report or _made(config, at, plan), plan.report is not None
 
 

@@ -51,6 +51,7 @@ def facts_json(facts: Facts) -> dict[str, Any]:
         "last_success": success.to_json()["finished"] if success else None,
         "last_failure": failure.to_json()["finished"] if failure else None,
         "events_waiting": facts.events_waiting,
+        "news_waiting": facts.news_waiting,
         "champion": asdict(facts.champion) if facts.champion else None,
         "disk": asdict(facts.disk),
     }
@@ -102,6 +103,11 @@ def standing_lines(facts: Facts) -> list[str]:
         lines.append(
             f"{facts.events_waiting} events wait for the tracking server; the next run delivers "
             f"them."
+        )
+    if facts.news_waiting:
+        lines.append(
+            f"not told to people yet, for Prefect was away: {facts.news_waiting}; the next run "
+            f"tells it, or: signetflow track deliver"
         )
     return lines
 

@@ -34,7 +34,10 @@ UriOption = Annotated[
 def deliver(
     uri: UriOption = None, workspace: WorkspaceOption = None, *, as_json: JsonOption = False
 ) -> None:
-    """Tell the server what it has not heard yet; runs do that by themselves."""
+    """Tell the server what it has not heard yet; runs do that by themselves.
+
+    Notices to people that wait for the Prefect server at PREFECT_API_URL are sent as well.
+    """
     _deliver(uri, workspace, every=False, as_json=as_json)
 
 
@@ -52,11 +55,15 @@ def rebuild(
 
 def _deliver(uri: str | None, workspace: WorkspaceOption, *, every: bool, as_json: bool) -> None:
     from flows.cli.running import workspace_at
+    from flows.news import deliver_news
     from storage.tracking.outbox import deliver as send
 
-    done = send(workspace_at(workspace), uri=uri, every=every)
-    if done.problem:
-        raise TrackingError(f"{done.delivered} delivered. {done.problem}")
+    at = workspace_at(workspace)
+    problem = deliver_news(at)
+    done = send(at, uri=uri, every=every)
+    if done.problem or problem:
+        said = " ".join(one for one in (done.problem, problem) if one)
+        raise TrackingError(f"{done.delivered} delivered. {said}")
     if as_json:
         write_json({"delivered": done.delivered, "waiting": done.waiting})
         return

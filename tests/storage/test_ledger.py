@@ -127,6 +127,17 @@ def test_an_event_waits_until_it_is_delivered_and_again_when_it_changes(ledger):
     assert len(ledger.pending_events(every=True)) == 2
 
 
+def test_what_is_posted_once_stays_as_it_was_and_brings_its_companions_with_it(ledger):
+    ledger.post_once(Event("a", {"n": 1}), Event("news/a", {}))
+    ledger.mark_delivered(Event("a", {"n": 1}), 5.0)
+    ledger.post_once(Event("a", {"n": 2}), Event("news/b", {}))
+    assert ledger.pending_events() == ()
+    assert ledger.pending_events(every=True) == (Event("a", {"n": 1}),)
+    assert [one.topic for one in ledger.pending_news()] == ["news/a"]
+    ledger.mark_delivered(Event("news/a", {}), 6.0)
+    assert ledger.pending_news() == ()
+
+
 def test_an_event_that_was_replaced_meanwhile_is_not_called_delivered(ledger):
     old = Event("run/1", {"state": "running"})
     ledger.post(old)

@@ -38,12 +38,14 @@ def test_a_failed_run_says_where_why_and_what_to_do(tmp_path, capsys):
     ledger.note_stage("a" * 32, RunStage("train [a]", "failed", "k2", "the loss is NaN"))
     ledger.finish_run("a" * 32, "failed", 9.0, message="the loss is NaN")
     ledger.post(Event("run/a", {}))
+    ledger.post_once(Event("news/alarm/a", {}))
     out = told(capsys, at)
     assert "aaaaaaaa failed: train [a]: the loss is NaN" in out
     assert "aaaaaaaa is not finished: run the command that started it again." in out
     assert "1 completed 1 failed" in out
     assert "1970-01-01T00:00:00+00:00" in out  # a pipe has no width: nothing is cut off
     assert "1 events wait for the tracking server" in out
+    assert "not told to people yet, for Prefect was away: 1;" in out
     (run,) = json.loads(told(capsys, at, "--json"))["runs"]
     assert run["failed"] == [{"label": "train [a]", "message": "the loss is NaN"}]
 
