@@ -57,7 +57,8 @@ class Wish:
     workspace: Path
     """As the workers see it."""
     n_gpus: int = 1
-    """One pool for each, ``gpu0`` and so on, beside the pool ``cpu``."""
+    """One pool for each, ``gpu0`` and so on, beside the pool ``cpu``. Runs are sent to ``gpu0``, or
+    to ``cpu`` if there is none."""
     webhook: str | None = None
     """Where failures, alarms and promotions are sent to."""
 
@@ -131,6 +132,7 @@ def _pools(n_gpus: int) -> Iterator[tuple[str, dict[str, str]]]:
 def _variables(wish: Wish) -> Iterator[tuple[str, Any]]:
     yield "signetflow_retrain", dict(wish.retrain)
     yield "signetflow_workspace", str(wish.workspace.absolute())
+    yield "signetflow_pool", "gpu0" if wish.n_gpus else "cpu"
 
 
 def wanted_deployments() -> dict[str, dict[str, Any]]:

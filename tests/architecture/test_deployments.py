@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.operations import Wish, _variables
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "Caddyfile"
@@ -15,6 +17,7 @@ DOCKERFILE = ROOT / "docker" / "Dockerfile"
 EXAMPLE = ROOT / "deployments" / "signetflow.env.example"
 UNITS = sorted((ROOT / "deployments" / "systemd").glob("*.service"))
 PREFECT_FILE = ROOT / "deployments" / "prefect.yaml"
+OURS = ("flows", "tasks", "storage", "models")
 SECRET = re.compile(
     r"PASSWORD|SECRET|HASH|AUTH_STRING|ACCESS_KEY|TOKEN|WEBHOOK|CONNECTION_URL|BACKEND_STORE_URI"
 )
@@ -34,7 +37,9 @@ SERVICE_NEEDS = {
     "cpu-worker": set(),
     "gpu-worker": set(),
 }
-THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$)")
+THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$|COMPOSE_PROFILES$)")
+NOT_FOR_WORKERS = {"SIGNETFLOW_WEBHOOK", "SIGNETFLOW_MLFLOW_ARTIFACTS"}
+"""What the code reads from the env file while it sets up or serves, never in a run."""
 HARDENING = {
     "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "CapabilityBoundingSet=",
     "RestrictSUIDSGID=yes", "KillMode=control-group", "TimeoutStopSec=",
@@ -73,6 +78,26 @@ def test_every_variable_that_is_explained_is_read_by_something():
         if not THIRD_PARTY.match(name) and name not in code
     }
     assert unread == set()
+
+
+@pytest.mark.parametrize("name", ["cpu-worker", "gpu-worker"])
+def test_a_worker_of_compose_is_told_what_the_env_file_offers_to_runs(name):
+    code = "".join(text(path) for part in OURS for path in (ROOT / part).rglob("*.py"))
+    read = {one for one in explained() if one.startswith("SIGNETFLOW_") and f'"{one}"' in code}
+    assert {"SIGNETFLOW_WORKSPACE", "SIGNETFLOW_METRICS"} <= read
+    assert read - NOT_FOR_WORKERS - set(services()[name]["environment"]) == set()
+
+
+@pytest.mark.parametrize("profile", [None, "gpu"])
+def test_somebody_works_where_the_runs_of_compose_are_sent(profile):
+    given = {"SIGNETFLOW_GPUS": "1"} if profile else {}
+    [gpus] = [one for one in services()["bootstrap"]["command"] if one.startswith("--gpus=")]
+    filled = re.sub(r"\$\{(\w+):-(\w+)\}", lambda found: given.get(found[1], found[2]), gpus)
+    wish = Wish({}, ROOT, n_gpus=int(filled.removeprefix("--gpus=")))
+    there = [one for one in services().values() if one.get("profiles", [profile]) == [profile]]
+    manned = [" ".join(one.get("command", [])) for one in there]
+    sent = dict(_variables(wish))["signetflow_pool"]
+    assert any(re.match(rf"prefect worker start --pool[ =]{sent}\b", one) for one in manned)
 
 
 def test_no_secret_of_the_env_file_has_a_default():

@@ -99,6 +99,17 @@ def test_an_env_file_that_is_there_is_not_written_over(tmp_path):
     assert path.read_text() == "mine"
 
 
+def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    let_through = {Path(line[1:]) for line in lines if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE.read_text(), re.MULTILINE)
+    sources = [Path(one) for words in copied for one in words.split()]
+    assert all((ROOT / one).exists() for one in sources)
+    inside = {one for one in sources for made in let_through if one in (made, *made.parents)}
+    assert set(sources) - inside == set()
+
+
 def test_the_rehearsal_knows_every_instruction_of_the_dockerfile(tmp_path):
     rehearse = loaded()
     names = {name for name, _ in rehearse.instructions(DOCKERFILE.read_text())}

@@ -90,6 +90,7 @@ def test_bootstrapping_twice_changes_nothing_the_second_time(at_server):
     assert weekly.parameters["config"] == wish().retrain
     assert weekly.parameters["workspace"] == "/srv/signetflow"
     assert weekly.entrypoint == "flows.retrain:retrain"
+    assert weekly.work_pool_name == "gpu0"
     assert [one.active for one in weekly.schedules] == [False]
     assert not weekly.pull_steps
 
@@ -109,6 +110,17 @@ def test_only_what_changed_is_updated_and_a_schedule_that_is_on_stays_on(at_serv
     with connected() as client:
         weekly = client.read_deployment_by_name("retrain/weekly")
     assert [one.active for one in weekly.schedules] == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_without_a_gpu_every_deployment_goes_to_the_pool_of_the_cpu(at_server):
+    bootstrap(wish(n_gpus=0))
+    with connected() as client:
+        assert {one.work_pool_name for one in client.read_deployments()} == {"cpu"}
+    bootstrap(wish(n_gpus=1))
+    with connected() as client:
+        assert {one.work_pool_name for one in client.read_deployments()} == {"gpu0"}
 
 
 @pytest.mark.slow

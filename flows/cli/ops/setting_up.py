@@ -29,7 +29,12 @@ def bootstrap(
         str | None, typer.Option(help="The ingested dataset, in place of the preset's.")
     ] = None,
     gpus: Annotated[
-        int, typer.Option(min=0, max=64, help="One pool for each, gpu0 and so on, beside cpu.")
+        int,
+        typer.Option(
+            min=0,
+            max=64,
+            help="One pool for each, gpu0 and so on, beside cpu; with 0, runs go to cpu.",
+        ),
     ] = 1,
     webhook: Annotated[
         str | None,
@@ -77,7 +82,8 @@ def bootstrap(
     title = "what would be done" if dry_run else "done"
     table(title, ["what", "name", ""], [[one.kind, one.name, one.done] for one in steps])
     if not undo and not dry_run:
-        say("Next, on each host of a pool: prefect worker start --pool gpu0 --limit 1")
+        pool = "gpu0" if gpus else "cpu"
+        say(f"Next, on each host of a pool: prefect worker start --pool {pool} --limit 1")
 
 
 def serve(
