@@ -5,48 +5,36 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from models.errors import EmptyDatasetError, InputError
 from models.geometry.tiles import placed, working_downsample, working_size
 from storage.artefacts import commit, digest_of, draft
 from storage.block_work import hired
-from storage.cutting import (
-    MINIMUM_SIDE_PX,
-    Cut,
-    Source,
-    array_folder,
-    begin,
-    chunks_of,
-    cut,
-    new_array,
-    region_digest,
-)
+from storage.cutting import MINIMUM_SIDE_PX, Source, region_digest
+from storage.cutting_slides import CutSlide, Cutting, place_for_cutting
 from storage.datasets.cells import digest_of_cells, write_tables
 from storage.datasets.protocol import RefusedItem
 from storage.datasets.registered import open_catalogue, region_id
 from storage.layout import Kind
+from storage.parts import Parts
 from storage.regions import INDEX, RegionInfo, array_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from models.annotations import Annotations
-    from models.errors import ImageError
     from models.geometry.settings import TileSettings
     from models.geometry.tiles import Window
     from models.runtime_settings import DaskSettings
-    from storage.block_work import Workers
-    from storage.cutting import Begun, Chunk
     from storage.datasets.protocol import KnownWindow
     from storage.datasets.registered import Catalogue, CatalogueItem
     from storage.layout import Ref, Workspace
 
 WAITING = "cut"
-"""Folder of the arrays of slides that are not cut to their end, and may turn out damaged."""
+"""Folder of a draft for the slides that are cut, where nobody wants them to outlive a kill."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +56,7 @@ def extract(
     settings: TileSettings,
     progress: Callable[[int, int], None] | None = None,
     dask: DaskSettings | None = None,
+    parts: Parts | None = None,
 ) -> Ref:
     """Write the regions of a dataset as an artefact.
 
@@ -82,6 +71,8 @@ def extract(
         Called with the number of slides done and their total.
     dask : DaskSettings, optional
         The cluster that reads and writes the blocks; without it threads do. The result is the same.
+    parts : Parts, optional
+        Where slides wait for the others; those that a killed process left are taken over.
 
     Raises
     ------
@@ -97,18 +88,20 @@ def extract(
     catalogue = open_catalogue(at, dataset)
     downsamples = [_downsample(item, settings) for item in catalogue.items]
     with draft(at, Kind.REGIONS) as work, hired(dask) as workers:
-        waiting = work.path.absolute() / WAITING
+        finished = parts or Parts(work.path / WAITING)
+        cutting = place_for_cutting(finished)
         slides = [
-            _Slide(item, Source(
+            CutSlide(item, Source(
                 number, workers.job, item.path.absolute(), item.mpp, (item.width, item.height),
-                item.windows, item.rest, downsample, settings, waiting / str(number),
+                item.windows, item.rest, downsample, settings, cutting / str(number),
             ))
             for number, (item, downsample) in enumerate(
                 zip(catalogue.items, downsamples, strict=True)
             )
         ]  # fmt: skip
-        _Writing(workers, slides, progress or _silent).run(catalogue.file)
-        regions, refused = _placed(catalogue, slides, work.path)
+        Cutting(workers, slides, finished, progress or _silent).run(catalogue.file)
+        regions, refused = _placed(catalogue, slides, finished, work.path)
+        shutil.rmtree(work.path / WAITING, ignore_errors=True)
         _require_some(catalogue, settings, regions, refused)
         digest = _write_index(work.path, catalogue, regions, refused)
         return commit(at, Kind.REGIONS, work, digest)
@@ -126,102 +119,10 @@ def _downsample(item: CatalogueItem, settings: TileSettings) -> float:
         raise InputError(f"{item.name}: {error}") from error
 
 
-@dataclass(slots=True)
-class _Slide:
-    """One slide or image on its way."""
-
-    item: CatalogueItem
-    source: Source
-    windows: tuple[KnownWindow, ...] = ()
-    error: ImageError | None = None
-    n_missing: int = 0
-    """Blocks of which nothing was heard yet."""
-    digests: list[list[str]] = field(default_factory=list)
-    """Of the blocks of each window."""
-    is_begun: bool = False
-
-    def begun(self, what: Begun) -> list[Chunk]:
-        """Take in what a worker found; return the work that is left."""
-        self.is_begun, self.windows, self.error = True, what.windows, what.error
-        self.digests = [[] for _ in what.windows]
-        chunks = chunks_of(self.source, what.windows)
-        self.n_missing = sum(len(chunk.blocks) for chunk in chunks)
-        if what.cut is None:
-            return chunks
-        digests = iter(what.cut.digests)
-        for chunk in chunks:
-            self.take(chunk, Cut(tuple(islice(digests, len(chunk.blocks)))))
-        return []
-
-    def take(self, chunk: Chunk, done: Cut) -> None:
-        """Take in what a worker made of a chunk."""
-        self.error = self.error or done.error
-        self.n_missing -= len(chunk.blocks)
-        for block, digest in zip(chunk.blocks, done.digests, strict=False):
-            self.digests[block.number].append(digest)
-
-
-class _Writing:
-    """Has workers write the pixels of regions.
-
-    Parameters
-    ----------
-    workers
-        Who does it.
-    slides
-        What to cut.
-    tell : callable
-        Called with the number of slides done and their total.
-    """
-
-    def __init__(
-        self, workers: Workers, slides: list[_Slide], tell: Callable[[int, int], None]
-    ) -> None:
-        self._workers, self._slides, self._tell = workers, slides, tell
-        self._n_finished = 0
-
-    def run(self, file: Callable[[str], Path]) -> None:
-        """Cut all slides; the tissue of the next is looked for while the blocks of one are cut.
-
-        `file` returns the path of an item after a check that it is what was registered.
-        """
-        self._tell(0, len(self._slides))
-        for chunk, done in self._workers.each(cut, self._chunks(file)):
-            self._slides[chunk.source.number].take(chunk, done)
-            self._tell_finished()
-        self._tell_finished()
-
-    def _sources(self, file: Callable[[str], Path]) -> Iterator[Source]:
-        for slide in self._slides:
-            file(slide.item.name)
-            slide.source.folder.mkdir(parents=True)
-            yield slide.source
-
-    def _chunks(self, file: Callable[[str], Path]) -> Iterator[Chunk]:
-        for source, begun in self._workers.each(begin, self._sources(file)):
-            slide = self._slides[source.number]
-            chunks = slide.begun(begun)
-            for number, one in enumerate(slide.windows if chunks else ()):
-                new_array(source, number, one.window)
-            for chunk in chunks:
-                if slide.error is None:
-                    yield chunk
-                else:
-                    slide.take(chunk, Cut())
-
-    def _tell_finished(self) -> None:
-        while self._n_finished < len(self._slides):
-            slide = self._slides[self._n_finished]
-            if slide.n_missing or not slide.is_begun:
-                return
-            self._n_finished += 1
-            self._tell(self._n_finished, len(self._slides))
-
-
 def _placed(
-    catalogue: Catalogue, slides: list[_Slide], folder: Path
+    catalogue: Catalogue, slides: list[CutSlide], parts: Parts, folder: Path
 ) -> tuple[list[_Region], list[RefusedItem]]:
-    """Move each array to its final place; return what there is and what was left out."""
+    """Link each array to its final place; return what there is and what was left out."""
     regions: list[_Region] = []
     refused: list[RefusedItem] = []
     array_path(folder, 0).parent.mkdir()
@@ -231,13 +132,12 @@ def _placed(
             refused.append(RefusedItem(slide.item.name, str(slide.error)))
             continue
         for number, one in enumerate(slide.windows):
-            array_folder(slide.source, number).rename(array_path(folder, len(regions)))
+            parts.link(f"{slide.part}/{number}", array_path(folder, len(regions)))
             regions.append(_region(catalogue, slide, number, one))
-    shutil.rmtree(folder / WAITING)
     return regions, refused
 
 
-def _region(catalogue: Catalogue, slide: _Slide, number: int, one: KnownWindow) -> _Region:
+def _region(catalogue: Catalogue, slide: CutSlide, number: int, one: KnownWindow) -> _Region:
     """Return what is known of a region that was written."""
     item, window, downsample = slide.item, one.window, slide.source.downsample
     height, width = working_size(window, downsample)

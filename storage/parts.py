@@ -87,11 +87,33 @@ class Parts:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
             yield path
-            self._finished[name] = facts
-            if time.monotonic() - self._sealed_at >= self._every_s:
-                self._seal()
+            self._finish(name, facts)
 
-    def _seal(self) -> None:
+    def adopt(self, name: str, folder: Path, facts: dict[str, Any]) -> None:
+        """Take a folder of the same filesystem as a finished part.
+
+        For parts that are made side by side, or by others who may outlive this process: what they
+        still write does not reach a part of that name.
+
+        Raises
+        ------
+        WorkspaceError
+            If the disk is full or cannot be written.
+        """
+        path = self.folder / name
+        with storing(self.folder, "unfinished work"):
+            shutil.rmtree(path, ignore_errors=True)
+            folder.rename(path)
+            self._finish(name, facts)
+
+    def _finish(self, name: str, facts: dict[str, Any]) -> None:
+        self._finished[name] = facts
+        self._sealed.pop(name, None)  # it is another now
+        if time.monotonic() - self._sealed_at >= self._every_s:
+            self.seal()
+
+    def seal(self) -> None:
+        """Make everything that is finished last."""
         fresh = {name: facts for name, facts in self._finished.items() if name not in self._sealed}
         for name, facts in fresh.items():
             folder = self.folder / name
@@ -102,14 +124,32 @@ class Parts:
         write_whole(self.folder / INDEX, canonical_json(self._sealed))
         self._sealed_at = time.monotonic()
 
+    def drop(self) -> None:
+        """Remove all parts: what was made of them lasts."""
+        (self.folder / INDEX).unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._sealed, self._finished = {}, {}
+
     def link_into(self, target: Path) -> None:
         """Let every finished part appear in another folder, as hard links: nothing is copied."""
         for name in sorted(self._finished):
-            source = self.folder / name
-            for folder in _folders(source):
-                (target / folder.relative_to(self.folder)).mkdir(parents=True, exist_ok=True)
-            for path in files_of(source):
-                os.link(path, target / path.relative_to(self.folder))
+            self.link(name, target / name)
+
+    def link(self, name: str, target: Path) -> None:
+        """Let a folder of a finished part appear elsewhere, as hard links.
+
+        Parameters
+        ----------
+        name : str
+            Of the part, or of a folder in it: ``part/folder``.
+        target : Path
+            Where it appears; its folders are made if need be.
+        """
+        source = self.folder / name
+        for folder in _folders(source):
+            (target / folder.relative_to(source)).mkdir(parents=True, exist_ok=True)
+        for path in files_of(source):
+            os.link(path, target / path.relative_to(source))
 
 
 def _folders(folder: Path) -> list[Path]:

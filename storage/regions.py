@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.geometry.settings import TileSettings
     from models.runtime_settings import DaskSettings
     from storage.layout import Ref, Workspace
+    from storage.parts import Parts
 
 INDEX = "regions.json"
 ARRAYS = "arrays"
@@ -163,8 +164,9 @@ def extract_regions(
     settings: TileSettings,
     progress: Callable[[int, int], None] | None = None,
     dask: DaskSettings | None = None,
+    parts: Parts | None = None,
 ) -> Ref:
     """Cut a dataset's known windows and tissue into regions; see `storage.extraction.extract`."""
     from storage.extraction import extract
 
-    return extract(at, dataset, settings, progress, dask)
+    return extract(at, dataset, settings, progress, dask, parts)

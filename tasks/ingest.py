@@ -17,7 +17,7 @@ def extract(work: Work, *, dataset: Ref, tiles: TileSettings) -> Ref:
     """Cut the tissue of every slide into regions."""
     from storage.regions import extract_regions
 
-    return extract_regions(work.at, dataset, tiles, work.progress, work.dask)
+    return extract_regions(work.at, dataset, tiles, work.progress, work.dask, work.parts)
 
 
 @stage(name="annotate", version=1, makes=Kind.LABELS)

@@ -137,6 +137,20 @@ def test_linked_parts_share_their_files_and_outlive_the_folder(folder, tmp_path)
     assert (tmp_path / "target" / "one" / "deep" / "a.bin").read_bytes() == content("one")
 
 
+def test_a_folder_that_others_filled_is_adopted_as_a_part(folder, tmp_path):
+    parts = Parts(folder, seal_every_s=0)
+    finish(parts, "one", {"attempt": 1})
+    place = folder / ".under-way"
+    (place / "deep").mkdir(parents=True)
+    (place / "deep" / "a.bin").write_bytes(b"second")
+    parts.adopt("one", place, {"attempt": 2})
+    assert not place.exists()
+    after = Parts(folder)
+    assert after.take_over("one") == {"attempt": 2}
+    after.link("one/deep", tmp_path / "target" / "elsewhere")
+    assert (tmp_path / "target" / "elsewhere" / "a.bin").read_bytes() == b"second"
+
+
 def test_a_full_disk_is_a_workspace_error(folder, monkeypatch):
     def full(_descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
