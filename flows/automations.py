@@ -34,8 +34,9 @@ _ENDED_BADLY = """\
 """
 """What the server knows of a run that ended badly, under the names that `_TEXT` uses."""
 _TEXT = (
-    "(flow.name ~ '/' ~ by.name ~ ' ' ~ state.name ~ ' (' ~ event.resource.name ~ ' on pool '"
-    " ~ pool.name ~ '): ' ~ (state.message or 'no reason was given') ~ '. '"
+    "(flow.name ~ '/' ~ (by.name or 'by command') ~ ' ' ~ state.name ~ ' (' ~ event.resource.name"
+    " ~ (' on pool ' ~ pool.name if pool else '') ~ '): '"
+    " ~ (state.message or 'no reason was given') ~ '. '"
     " ~ ('Its processes or its host died. What is missing: signetflow ops status. Start that, then'"
     " if died else 'At which stage: signetflow status. Mend that, then')"
     " ~ ': ' ~ again ~ '. See ' ~ ('The GPU host died' if died else 'A round failed')"

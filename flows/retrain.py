@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path  # Prefect reads the types of a flow's parameters when it runs
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow
-from prefect.states import Completed
+from prefect import flow, get_run_logger
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
 
 from flows import logs
 from flows.config import RetrainConfig
@@ -18,7 +19,7 @@ from flows.planning import link_report, plan_of
 from flows.promotion import tell_what_stands
 from flows.slots import in_slot
 from flows.stages import Conductor, open_run
-from models.errors import BusyError, WorkspaceError
+from models.errors import BusyError, SignetflowError, WorkspaceError
 from storage.layout import Workspace
 from storage.locks import IfBusy, retraining, shared
 from storage.logged import about
@@ -71,6 +72,11 @@ def retrained(config: RetrainConfig, at: Workspace, if_busy: IfBusy) -> Any:  # 
             warn_of(deliver_news(at))
     except BusyError as error:
         return Completed(name=SKIPPED, message=str(error))
+    except Exception as error:
+        if FlowRunContext.get() is None:
+            raise
+        get_run_logger().exception("the run failed")
+        return Failed(message=_why(error), data=error)
     if plan.report:
         message = f"every stage is done and intact: {report}"
         return Completed(name=NOTHING_NEW, data=str(report), message=message)
@@ -87,6 +93,7 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
         report = conductor.report()
     except BaseException as error:
         message = str(error) or type(error).__name__
+        error.add_note(f"run {run.run_id[:8]} ({config.name}){_failed_stage(run, message)}")
         with suppress(WorkspaceError):  # a full disk takes no note either: say what came first
             run.ledger.finish_run(run.run_id, "failed", time.time(), message=message)
             tracker.run_ended(None, message)
@@ -95,3 +102,20 @@ def _made(config: RetrainConfig, run: Run) -> Ref:
     tracker.run_ended(report)
     run.ledger.finish_run(run.run_id, "completed", time.time(), result=report)
     return report
+
+
+def _failed_stage(run: Run, message: str) -> str:
+    """Return at which stage a run failed, for a sentence; nothing if it was at none."""
+    with suppress(WorkspaceError):
+        stages = [one for one in run.ledger.stages_of(run.run_id) if one.state == "failed"]
+        # Side by side, the other one says only that it was stopped.
+        stages = [one for one in stages if one.message == message] or stages
+        return f" at {stages[0].label!r}" if stages else ""
+    return ""
+
+
+def _why(error: Exception) -> str:
+    """Return what somebody is told of a run that failed: which, where and why."""
+    kind = "" if isinstance(error, SignetflowError) else f"{type(error).__name__}: "
+    where = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    return f"{where}{kind}{error}"

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from flows.dispatch import look
 from flows.operations import Wish, bootstrap, connected, undo
 from flows.server import LAUNCHER, free_port
+from storage.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.xdist_group("told")]
 TOLD_S = 60
@@ -39,6 +41,11 @@ class Receiver(ThreadingHTTPServer):
                     return body
             time.sleep(0.1)
         raise AssertionError(f"nobody was told of {words}: {self.got}")
+
+    def texts(self, *words):
+        """Return what people were told so far with all these words."""
+        said = [body for body in self.got if all(word in json.dumps(body) for word in words)]
+        return [body["text"] for body in said]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -122,16 +129,93 @@ def begun(client, state):
     return made
 
 
-@pytest.mark.parametrize("state", ["Failed", "Crashed"])
-def test_a_run_that_ends_badly_is_told_with_its_name_and_why(told, state):
+def later(told):
+    """Wait until a run that failed after all others is told: what is not told yet never is."""
+    from prefect.states import Failed
+
+    with connected() as client:
+        told.wait_for(str(begun(client, Failed(message="the last")).id))
+
+
+@pytest.mark.parametrize(
+    ("state", "told_to_do"),
+    [
+        ("Failed", "At which stage: signetflow status. Mend that, then: "),
+        ("Crashed", "Its processes or its host died. What is missing: signetflow ops status."),
+    ],
+)
+def test_a_run_that_ends_badly_is_told_once_with_its_name_why_and_what_to_do(
+    told, state, told_to_do
+):
     from prefect import states
 
     with connected() as client:
-        made = begun(client, getattr(states, state)(message=f"the disk is full: {state}"))
+        made = begun(client, getattr(states, state)(message="the disk is full"))
     body = told.wait_for(str(made.id), f"prefect.flow-run.{state}")
     assert body["event"] == f"prefect.flow-run.{state}"
-    said = f"prefect.flow-run.{state} {made.name}: the disk is full: {state}"
-    assert body["text"] == said
+    named = f"retrain/weekly {state} ({made.name} on pool gpu0): the disk is full. {told_to_do}"
+    assert body["text"].startswith(named)
+    assert f"prefect flow-run retry {made.id}" in body["text"]
+    later(told)
+    assert len(told.texts(str(made.id))) == 1
+
+
+@pytest.mark.parametrize("name", ["Nothing new", "Skipped", "Cancelled"])
+def test_an_end_that_needs_nobody_is_not_told(told, name):
+    from prefect.states import Cancelled, Completed
+
+    with connected() as client:
+        made = begun(client, Cancelled() if name == "Cancelled" else Completed(name=name))
+    later(told)
+    assert told.texts(str(made.id)) == []
+
+
+def test_a_run_that_falls_silent_is_told_once_as_crashed(told):
+    from flows.automations import automations
+
+    sooner = automations(None)[0]
+    sooner.trigger.within = timedelta(seconds=10)  # Prefect takes no less
+    with connected() as client:
+        (known,) = client.read_automations_by_name(sooner.name)
+        client.update_automation(known.id, sooner)
+        made = alive(client)
+    text = told.wait_for(str(made.id), "prefect.flow-run.Crashed")["text"]
+    assert f"{sooner.name}: nothing was heard of it for 90 s. Its processes or its host" in text
+    later(told)
+    assert len(told.texts(str(made.id))) == 1
+
+
+def alive(client):
+    """Return a run that has begun and said once that it lives."""
+    from prefect.events import Event
+    from prefect.states import Running
+
+    weekly = client.read_deployment_by_name("retrain/weekly")
+    made = client.create_flow_run_from_deployment(weekly.id)
+    client.set_flow_run_state(made.id, Running(), force=True)
+    time.sleep(0.5)  # the heartbeat is the later of the two
+    resource = {"prefect.resource.id": f"prefect.flow-run.{made.id}"}
+    event = Event(event="prefect.flow-run.heartbeat", resource=resource)
+    client.request("POST", "/events", json=[event.model_dump(mode="json")])
+    return made
+
+
+def test_a_run_that_fails_is_told_with_its_stage(told, own_ground, no_mlflow):
+    from prefect import tags
+
+    from flows.retrain import retrain
+    from models.errors import InputError
+    from models.geometry.settings import TileSettings
+
+    config = own_ground.config.model_copy(update={"tiles": TileSettings(mpp=0.25)})
+    with tags("signetflow"), pytest.raises(InputError, match="no pixel size"):
+        retrain(config, own_ground.at.root)
+    text = told.wait_for("no pixel size")["text"]
+    (run,) = Ledger(own_ground.at).runs()
+    assert text.startswith("retrain/by command Failed (ground): run ")
+    assert f"run {run.run_id[:8]} (ground) at 'cut regions': " in text
+    later(told)
+    assert len(told.texts("no pixel size")) == 1
 
 
 def test_a_run_of_somebody_else_is_not_told(told):
@@ -149,22 +233,30 @@ def test_a_run_of_somebody_else_is_not_told(told):
     assert not any(str(theirs.id) in json.dumps(body) for body in told.got)
 
 
-def test_an_alarm_and_a_promotion_are_told_as_the_retraining_emits_them(told, tmp_path):
-    from prefect.events.worker import EventsWorker
+def test_an_alarm_and_each_promotion_are_told_once(told, own_ground, no_mlflow, capsys):
+    from flows.news import tell_of_round
+    from flows.promotion import _ruled
+    from storage.champion import stand
+    from storage.checkpoints import save_card
+    from storage.layout import Kind, Ref
 
-    from flows.retrain import emit_news
-    from storage.champion import Standing
-
-    made = Standing("champion", "f" * 32, "rule", "gain 0.1, 0.05 to 0.2", "2026-01-01T00:00:00")
-    emit_news("a" * 32, tmp_path, ["hard fold 0: confirmation bias"], made)
-    EventsWorker.drain_all()
-    alarm = told.wait_for("signetflow.alarm")
-    name = f"signetflow.run.{'a' * 32}"
-    assert alarm["text"] == f"signetflow.alarm {name}: hard fold 0: confirmation bias"
-    assert str(tmp_path) in alarm["what"]
-    promotion = told.wait_for("signetflow.promotion")
-    assert promotion["text"] == f"signetflow.promotion {name}: {made.reason}"
-    assert made.checkpoint in promotion["what"]
+    at, run = own_ground.at, own_ground.run
+    first, second = Ref(Kind.CHECKPOINT, "e" * 32), Ref(Kind.CHECKPOINT, "f" * 32)
+    alarming = save_card(at, {"alarms": ["confirmation bias: it rose"]})
+    verdict = save_card(at, {"reason": "gain 0.1, 0.05 to 0.2", "promotes": True})
+    stand(at, "champion", first, by="ada", reason="the first")
+    for _ in range(2):
+        tell_of_round(run, "nuclei", "hard fold 0 · self round 2", alarming)
+        _ruled(run, second, verdict)
+    words = ("--because", "marks ink", "--by", "grace", "--workspace", str(at.root))
+    assert main(["models", "rollback", *words]) == 0
+    capsys.readouterr()
+    later(told)
+    (alarm,) = told.texts("signetflow.alarm")
+    assert f"ALARM in run {run.run_id[:8]} (nuclei), hard fold 0 · self round 2: conf" in alarm
+    by_rule, by_hand = told.texts("signetflow.promotion", str(at.root))
+    assert "from eeeeeeeeeeee to ffffffffffff by rule: gain 0.1, 0.05 to 0.2." in by_rule
+    assert "from ffffffffffff to eeeeeeeeeeee by grace: marks ink." in by_hand
 
 
 def test_the_screen_shows_what_runs_waits_and_ended_badly(told):
