@@ -113,8 +113,8 @@ FAULTS = (
     Fault(
         "what MLflow heard is delivered again",
         "storage/ledger.py",
-        '        chosen = "" if every else "WHERE delivered IS NULL "\n',
-        '        chosen = ""\n',
+        '        chosen = "topic NOT GLOB ?" + ("" if every else " AND delivered IS NULL")\n',
+        '        chosen = "topic NOT GLOB ?"\n',
         ("tests/storage/test_ledger.py", "tests/storage/tracking/test_outbox.py"),
     ),
     Fault(
