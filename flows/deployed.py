@@ -17,7 +17,7 @@ from flows.retrain import NOTHING_NEW, retrained
 from flows.slots import in_slot
 from models.errors import InputError, NotFoundError
 from models.metrics.settings import EvaluationSettings
-from models.runtime_settings import RuntimeSettings
+from models.runtime_settings import DaskSettings, RuntimeSettings
 from storage.checkpoints import find_checkpoint, load_card
 from storage.datasets.splits import Part
 from storage.geojson import geojson_name
@@ -73,6 +73,7 @@ def evaluate(
     checkpoint: CheckpointText,
     part: Literal["validation", "test"] = "validation",
     settings: EvaluationSettings = EvaluationSettings(),  # noqa: B008  # frozen
+    dask: DaskSettings | None = None,
 ) -> dict[str, Any]:
     """Measure a checkpoint on a part of the split that its training held back.
 
@@ -86,6 +87,8 @@ def evaluate(
         ``validation``, which may choose between checkpoints, or ``test``, which may not.
     settings
         How cells are matched.
+    dask
+        A Dask cluster that finds the cells where the network has looked; else threads do.
     """
     logs.set_up()
     at = Workspace(workspace)
@@ -96,7 +99,7 @@ def evaluate(
     regions = Ref(Kind.REGIONS, card["regions"])
     label = f"{trial} · {card['model']} · {ref.digest[:8]} · {part}"
     with shared(at), in_slot():
-        run = Run(at, f"evaluate-{ref.digest}")
+        run = Run(at, f"evaluate-{ref.digest}", dask=dask)
         found = predict_stage(
             run,
             label,
@@ -120,6 +123,7 @@ def predict(
     slides: Path,
     output: Path,
     mpp: Annotated[float | None, Field(gt=0)] = None,
+    dask: DaskSettings | None = None,
 ) -> Any:  # noqa: ANN401  # a value or a state
     """Find cells on every slide of a folder that has no result yet; write GeoJSON for QuPath.
 
@@ -135,6 +139,9 @@ def predict(
         Receives ``<slide>.geojson``; a slide that has one is left out.
     mpp
         Micrometres per pixel of all slides, in place of what the files say.
+    dask
+        A Dask cluster that looks for tissue, and for cells where the network has looked; else
+        threads do.
     """
     logs.set_up()
     files = (
@@ -147,5 +154,5 @@ def predict(
         return Completed(name=NOTHING_NEW, message=f"{output} has a result for every slide")
     at = Workspace(workspace)
     with shared(at), in_slot():
-        written = predict_files(at, checkpoint, new, output, mpp=mpp)
+        written = predict_files(at, checkpoint, new, output, mpp=mpp, dask=dask)
     return {str(path): count for path, count in written.items()}

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from models.errors import WrongUseError
 from storage.checkpoints import find_checkpoint
 from storage.geojson import geojson_name, new_file
-from tasks.find import load_finder, survey, write_found
+from tasks.find import load_finder, surveys, write_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from models.runtime_settings import DaskSettings
     from storage.layout import Workspace
 
 
@@ -24,6 +25,7 @@ def predict_files(  # noqa: PLR0913  # keyword-only, one per option of the comma
     *,
     mpp: float | None = None,
     compressed: bool = False,
+    dask: DaskSettings | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[Path, int]:
     """Write one GeoJSON file per slide or image and return how many cells each of them holds.
@@ -40,6 +42,9 @@ def predict_files(  # noqa: PLR0913  # keyword-only, one per option of the comma
         Micrometres per pixel of all of them, in place of what the files say.
     compressed
         Whether the results are ``.geojson.gz``.
+    dask
+        The cluster whose workers look for tissue, and for cells where the network has looked;
+        without it threads do. The results are the same.
     progress
         Called with the number of blocks done and their total.
 
@@ -49,12 +54,16 @@ def predict_files(  # noqa: PLR0913  # keyword-only, one per option of the comma
         If a result is already there, or two would have one name.
     InputError
         If a file is no slide or image, or coarser than what the network was trained on.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
+    from tasks.looking import looking
+
     checkpoint = find_checkpoint(at, checkpoint_prefix)
     targets = _targets(images, output, compressed=compressed)
     finder = load_finder(at, checkpoint)
-    surveys = {path: survey(finder, path, mpp) for path in images}
-    total = sum(len(one.blocks) for one in surveys.values())
+    asked = surveys(finder, images, mpp, dask)
+    total = sum(len(one.blocks) for one in asked.values())
     done = 0
 
     def advance() -> None:
@@ -62,10 +71,11 @@ def predict_files(  # noqa: PLR0913  # keyword-only, one per option of the comma
         done += 1
         progress(done, total)
 
-    return {
-        target: write_found(finder, surveys[path], target, advance)
-        for path, target in targets.items()
-    }
+    with looking(at, finder.detector, dask=dask) as network:
+        return {
+            target: write_found(finder, asked[path], target, network, advance)
+            for path, target in targets.items()
+        }
 
 
 def _targets(images: Sequence[Path], output: Path, *, compressed: bool) -> dict[Path, Path]:

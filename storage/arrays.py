@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -21,6 +21,24 @@ CHUNK_PX = 512
 SHARD_PX = 4096
 
 
+class Rows(Protocol):
+    """An array that may be too large for memory, read some rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the size of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the values."""
+        ...
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return some rows."""
+        ...
+
+
 def folder_name(region_id: str) -> str:
     """Return a region id as a folder name that every filesystem takes."""
     return quote(region_id, safe="@,-_").replace(".", "%2E")
@@ -31,7 +49,7 @@ def region_of(folder: str) -> str:
     return unquote(folder)
 
 
-def write_array(path: Path, values: NDArray[Any], fill: int, level: int = 3) -> None:
+def write_array(path: Path, values: NDArray[Any] | Rows, fill: int, level: int = 3) -> None:
     """Write one image-like array, (y, x) or (y, x, c); one writer, whole shards.
 
     Parameters

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from models.errors import StoppedError
+from models.errors import OperationsError, StoppedError
 from storage.images import ImageDecoder
 from storage.measuring import n_cores
 from storage.slides import open_slide
@@ -43,6 +43,10 @@ class Promise(Protocol[Result_co]):
         """Return it, or raise what the work raised."""
         ...
 
+    def done(self) -> bool:
+        """Return whether the result is there, or can never be."""
+        ...
+
     def cancel(self) -> object:
         """Do not begin the work, if it has not begun."""
         ...
@@ -59,8 +63,8 @@ class Workers(Protocol):
     ) -> Iterator[tuple[Item, Result]]:
         """Yield each item, in their order, with the result of the work on it.
 
-        Only a few items are asked for ahead of the results, and what one raises is raised in its
-        place.
+        Only a few items are asked for ahead of the results, none while there is a result to yield,
+        and what one raises is raised in its place.
         """
         ...
 
@@ -68,12 +72,14 @@ class Workers(Protocol):
 def in_order(
     begin: Callable[[Item], Promise[Result]], items: Iterable[Item], n_ahead: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield items with their results, of which so many are begun ahead."""
+    """Yield items with their results, of which at most so many are begun ahead."""
     waiting: deque[tuple[Item, Promise[Result]]] = deque()
     try:
         for item in items:
             waiting.append((item, begin(item)))
-            if len(waiting) >= n_ahead:
+            # What is done is handed on first: items may take long to make, and a kill costs what
+            # nobody has taken in.
+            if len(waiting) >= n_ahead or waiting[0][1].done():
                 first, promise = waiting.popleft()
                 yield first, promise.result()
         while waiting:
@@ -84,6 +90,12 @@ def in_order(
             promise.cancel()
 
 
+def pieces_ahead(n_threads: int, most: int | None) -> int:
+    """Return how many pieces of work so many threads begin ahead of their results."""
+    wanted = max(1, AHEAD_PER_THREAD * n_threads)
+    return wanted if most is None else min(wanted, most)
+
+
 class Threads:
     """Workers in this process.
 
@@ -91,19 +103,21 @@ class Threads:
     ----------
     n_threads : int, optional
         By default one for each core, at most `MOST_THREADS`.
+    most_ahead : int, optional
+        Pieces of work begun ahead of their results, at most.
     """
 
-    def __init__(self, n_threads: int | None = None) -> None:
+    def __init__(self, n_threads: int | None = None, most_ahead: int | None = None) -> None:
         self.job = uuid.uuid4().hex
-        self._n_threads = n_threads or min(n_cores(), MOST_THREADS)
-        self._pool = ThreadPoolExecutor(self._n_threads)
+        n_threads = n_threads or min(n_cores(), MOST_THREADS)
+        self._n_ahead = pieces_ahead(n_threads, most_ahead)
+        self._pool = ThreadPoolExecutor(n_threads)
 
     def each(
         self, work: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
         """Yield items and results in order; see `Workers`."""
-        n_ahead = AHEAD_PER_THREAD * self._n_threads
-        return in_order(lambda item: self._pool.submit(work, item), items, n_ahead)
+        return in_order(lambda item: self._pool.submit(work, item), items, self._n_ahead)
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -113,8 +127,15 @@ class Threads:
 
 
 @contextmanager
-def hired(dask: DaskSettings | None = None) -> Iterator[Workers]:
+def hired(dask: DaskSettings | None = None, most_ahead: int | None = None) -> Iterator[Workers]:
     """Yield the workers that the settings name: of a Dask cluster, or else threads.
+
+    Parameters
+    ----------
+    dask : DaskSettings, optional
+    most_ahead : int, optional
+        Pieces of work begun ahead of their results, at most; for pieces that hold much memory. By
+        default `AHEAD_PER_THREAD` for each thread that works.
 
     Raises
     ------
@@ -122,7 +143,7 @@ def hired(dask: DaskSettings | None = None) -> Iterator[Workers]:
         If the cluster cannot be used.
     """
     if dask is None:
-        threads = Threads()
+        threads = Threads(most_ahead=most_ahead)
         try:
             yield threads
         finally:
@@ -130,8 +151,24 @@ def hired(dask: DaskSettings | None = None) -> Iterator[Workers]:
     else:
         from storage.cluster import Cluster
 
-        with Cluster(dask.address) as cluster:
+        with Cluster(dask.address, most_ahead) as cluster:
             yield cluster
+
+
+def require_seen(*paths: Path) -> None:
+    """Prove that who does the work sees what it is to work on.
+
+    Raises
+    ------
+    OperationsError
+        If a path is not there.
+    """
+    for path in paths:
+        if not path.exists():
+            raise OperationsError(
+                f"{path}: a worker does not see it. Every worker of a Dask cluster needs the "
+                f"workspace and the slides under the same paths."
+            )
 
 
 @dataclass(slots=True)

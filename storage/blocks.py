@@ -1,9 +1,10 @@
-"""A slide of any size block by block: what a network reads when nobody said where to look."""
+"""A slide or region of any size block by block: what a network looks at, one after the other."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from models.geometry.tiles import STRIDE_PX, Area, Placement, Window, grid
@@ -22,6 +23,8 @@ MARGIN_PX = 128
 working pixels, twice the diameter of a large cell."""
 WIDE_MARGIN_PX = 512
 """The same, where a cell turns out to reach further."""
+TOLERANCE_PX = MARGIN_PX // 16
+"""How far the centre of a cell may move between two blocks, in working pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,21 @@ def blocks_of(slide: Slide, downsample: float, core_px: int = CORE_PX) -> list[B
         for core in grid(slide.width, slide.height, core_px * downsample)
         if tissue is None or tissue.fraction(core) > 0
     ]
+
+
+def cores_of(height: int, width: int, core_px: int | None = None) -> list[Window]:
+    """Return the cores that cover a region, row by row, in its working pixels.
+
+    They are of about one size: a region hardly larger than a core is one core, not one and slivers.
+    What needs no margin, at the border of the region, may be core instead.
+    """
+    rows, columns = (_cuts(side, core_px or CORE_PX) for side in (height, width))
+    return [Window(x0, y0, x1, y1) for y0, y1 in pairwise(rows) for x0, x1 in pairwise(columns)]
+
+
+def _cuts(length: int, core_px: int) -> list[int]:
+    number = max(1, math.ceil((length - 2 * MARGIN_PX) / core_px))
+    return [round(length * k / number) for k in range(number + 1)]
 
 
 def block_around(core: Window, slide: Slide, downsample: float, margin_px: int) -> Block:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from distributed import CancelledError, Client, KilledWorker
 
 from models.errors import OperationsError
-from storage.block_work import AHEAD_PER_THREAD, end_job, in_order
+from storage.block_work import end_job, in_order, pieces_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ PATIENCE_S = 15.0
 """How long a scheduler or the last worker may be away in mid-work."""
 LOOK_S = 0.5
 COMPUTING = ("numpy", "opencv-python-headless", "pillow", "tiffslide", "tifffile", "imagecodecs",
-             "zarr", "numcodecs")  # fmt: skip
+             "zarr", "numcodecs", "scipy")  # fmt: skip
 """What decides the bytes of a block."""
 
 Item = TypeVar("Item")
@@ -43,7 +43,8 @@ def identity() -> dict[str, str]:
     """Return what must be equal on all machines for equal bytes."""
     root = Path(__file__).resolve().parents[1]
     code = hashlib.sha256()
-    for path in sorted([*root.glob("models/**/*.py"), *root.glob("storage/**/*.py")]):
+    folders = ("models", "storage", "tasks")
+    for path in sorted(path for one in folders for path in root.glob(f"{one}/**/*.py")):
         code.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return {
         "signetflow": code.hexdigest()[:12],
@@ -79,6 +80,8 @@ class Cluster:
     ----------
     address : str
         Of the scheduler, such as ``tcp://10.0.0.5:8786``.
+    most_ahead : int, optional
+        Pieces of work begun ahead of their results, at most.
 
     Raises
     ------
@@ -86,9 +89,9 @@ class Cluster:
         If there is no scheduler, or it has no worker.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, most_ahead: int | None = None) -> None:
         self.job = uuid.uuid4().hex
-        self._address = address
+        self._address, self._most_ahead = address, most_ahead
         for name in ("distributed", "distributed.client", "distributed.utils"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is said here
         try:
@@ -121,7 +124,7 @@ class Cluster:
         self, work: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
         """Yield items and results in order; see `Workers`."""
-        n_ahead = max(1, AHEAD_PER_THREAD * self.n_threads())
+        n_ahead = pieces_ahead(self.n_threads(), self._most_ahead)
         return in_order(partial(self._begin, work), items, n_ahead)
 
     def close(self) -> None:
@@ -165,6 +168,10 @@ class _Sent(Generic[Result]):
 
     def __init__(self, cluster: Cluster, future: Any) -> None:  # noqa: ANN401  # untyped there
         self._cluster, self._future = cluster, future
+
+    def done(self) -> bool:
+        """Return whether the result is there, or can never be."""
+        return bool(self._future.done())
 
     def cancel(self) -> None:
         """Do not begin the work, if it has not begun."""

@@ -113,15 +113,22 @@ class Parts:
             self.seal()
 
     def seal(self) -> None:
-        """Make everything that is finished last."""
-        fresh = {name: facts for name, facts in self._finished.items() if name not in self._sealed}
-        for name, facts in fresh.items():
-            folder = self.folder / name
-            for path in [*files_of(folder), *_folders(folder)]:
-                sync(path)
-            self._sealed[name] = {"facts": facts, "files": _hashes(folder)}
-        sync(self.folder)
-        write_whole(self.folder / INDEX, canonical_json(self._sealed))
+        """Make everything that is finished last.
+
+        Raises
+        ------
+        WorkspaceError
+            If the disk is full or cannot be written.
+        """
+        with storing(self.folder, "unfinished work"):
+            for name in self._finished.keys() - self._sealed.keys():
+                folder = self.folder / name
+                for path in [*files_of(folder), *_folders(folder)]:
+                    sync(path)
+                facts = {"facts": self._finished[name], "files": _hashes(folder)}
+                self._sealed[name] = facts
+            sync(self.folder)
+            write_whole(self.folder / INDEX, canonical_json(self._sealed))
         self._sealed_at = time.monotonic()
 
     def drop(self) -> None:

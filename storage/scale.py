@@ -28,6 +28,15 @@ class Scale:
     mpp: float | None
     """Micrometres per working pixel; None where the images had no pixel size."""
 
+    def say_assumed(self, path: Path, mpp: float | None) -> None:
+        """Warn of a slide without a pixel size, if it ought to have one."""
+        if self.mpp is not None and mpp is None:
+            logger.warning(
+                "%s has no pixel size: it is read at 1/%g of its own, as the training slides "
+                "were. Give it with --mpp if it was scanned at another magnification.",
+                path, self.downsample,
+            )  # fmt: skip
+
     def downsample_of(self, path: Path, mpp: float | None) -> float:
         """Return the level-0 pixels per working pixel on another slide.
 
@@ -36,7 +45,7 @@ class Scale:
         Parameters
         ----------
         path, mpp
-            The slide, for messages, and its micrometres per pixel.
+            The slide, for messages, and its micrometres per pixel. See `say_assumed`.
 
         Raises
         ------
@@ -44,12 +53,6 @@ class Scale:
             If the slide is coarser than what the network was trained on.
         """
         if self.mpp is None or mpp is None:
-            if self.mpp is not None:
-                logger.warning(
-                    "%s has no pixel size: it is read at 1/%g of its own, as the training slides "
-                    "were. Give it with --mpp if it was scanned at another magnification.",
-                    path, self.downsample,
-                )  # fmt: skip
             return self.downsample
         try:
             return working_downsample(mpp, self.mpp, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.geometry.tiles import Window, level_window, on_stride
+from models.geometry.tiles import Placement, Window, level_window, on_stride
 from models.networks.settings import NetworkSettings
 from models.runtime import resolve
 from models.runtime_settings import RuntimeSettings
@@ -15,14 +15,16 @@ from storage.scale import Scale, training_scale
 from tasks.network import DetectorRecipe, DetectorSettings, load_detector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from models.annotations import Detections
-    from models.methods.detector import Detector, Found
-    from storage.blocks import Block, BlockPixels
+    from models.methods.detector import Detector
+    from models.runtime_settings import DaskSettings
+    from storage.blocks import Block
     from storage.layout import Workspace
     from storage.slides import Slide
+    from tasks.looking import LookedAt, Looking
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,62 +71,104 @@ def survey(finder: Finder, path: Path, mpp: float | None) -> Survey:
     InputError
         If it is no slide or image, or coarser than what the network was trained on.
     """
+    return surveys(finder, [path], mpp)[path]
+
+
+def surveys(
+    finder: Finder, paths: Sequence[Path], mpp: float | None, dask: DaskSettings | None = None
+) -> dict[Path, Survey]:
+    """Return where there is tissue in each of some files; several are looked through at once.
+
+    Parameters
+    ----------
+    finder, paths
+        The network says at which scale, the files which.
+    mpp
+        Micrometres per pixel of all of them, in place of what the files say.
+    dask
+        The cluster whose workers open them; without it threads do.
+
+    Raises
+    ------
+    InputError
+        If one is no slide or image, or coarser than what the network was trained on.
+    OperationsError
+        If the cluster cannot be used, or is lost.
+    """
+    from storage.block_work import hired
+
+    with hired(dask) as workers:
+        asked = (_File(workers.job, path, path.absolute(), mpp, finder.scale) for path in paths)
+        return {file.name: found for file, found in workers.each(_surveyed, asked)}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file to look through: all that a worker is sent."""
+
+    job: str
+    name: Path
+    """As a person named it."""
+    path: Path
+    mpp: float | None
+    scale: Scale
+
+
+def _surveyed(file: _File) -> Survey:
+    from storage.block_work import require_seen, slide_for
     from storage.blocks import blocks_of
-    from storage.slides import open_slide
 
-    with open_slide(path, mpp) as slide:
-        downsample = on_stride(finder.scale.downsample_of(path, slide.mpp))
-        return Survey(path, mpp, downsample, tuple(blocks_of(slide, downsample)))
+    require_seen(file.path)
+    with slide_for(file.job, file.path, file.mpp) as slide:
+        downsample = on_stride(file.scale.downsample_of(file.name, slide.mpp))
+        return Survey(file.name, file.mpp, downsample, tuple(blocks_of(slide, downsample)))
 
 
-def write_found(finder: Finder, asked: Survey, target: Path, advance: Callable[[], None]) -> int:
+def write_found(
+    finder: Finder, asked: Survey, target: Path, network: Looking, advance: Callable[[], None]
+) -> int:
     """Write the cells of one file as GeoJSON and return how many there are.
 
-    `advance` is called after each block.
+    `network` looks at its blocks; `advance` is called after each.
     """
     from storage.geojson import found_features, write_features
     from storage.slides import open_slide
 
     with open_slide(asked.path, asked.mpp) as slide:
+        finder.scale.say_assumed(asked.path, slide.mpp)
         features = (
             feature
-            for cells in _cells(finder.detector, slide, asked, advance)
+            for cells in _cells(network, slide, asked, advance)
             for feature in found_features(cells, slide.name, finder.checkpoint)
         )
         return write_features(target, features)
 
 
 def _cells(
-    detector: Detector, slide: Slide, asked: Survey, advance: Callable[[], None]
+    network: Looking, slide: Slide, asked: Survey, advance: Callable[[], None]
 ) -> Iterator[Detections]:
     """Yield the cells of each block, every cell in one of them only."""
     from models.merging.stitching import Stitcher
-    from storage.blocks import MARGIN_PX
+    from models.methods.detector import in_level0
+    from storage.blocks import TOLERANCE_PX
 
-    stitcher = Stitcher(tolerance_px=MARGIN_PX // 16)
-    for block in asked.blocks:
-        pixels, found = _look(detector, slide, block, asked.downsample)
-        core = level_window(block.core, asked.downsample)
-        kept = stitcher.new(found.cells, pixels.corner, core)
-        yield found.in_level0(pixels.placement).take(kept)
+    stitcher, placement = Stitcher(TOLERANCE_PX), Placement(0, 0, asked.downsample)
+    blocks = [_block(slide, one.core, asked.downsample, network) for one in asked.blocks]
+    for block, found in zip(blocks, network.each(blocks), strict=True):
+        kept = stitcher.new(found.cells, (0, 0), block.core)
+        yield in_level0(found.cells.take(kept), placement)
         advance()
 
 
-def _look(
-    detector: Detector, slide: Slide, block: Block, downsample: float
-) -> tuple[BlockPixels, Found]:
-    """Return a block with its cells; with a wider margin if one reaches out of the usual one."""
-    from models.merging.stitching import reaching_out
-    from storage.blocks import WIDE_MARGIN_PX, BlockPixels, block_around
+def _block(slide: Slide, core: Window, downsample: float, network: Looking) -> LookedAt:
+    """Return a block of a slide as it is looked at."""
+    from storage.blocks import BlockPixels, block_around
+    from tasks.looking import LookedAt, Opened
 
-    pixels = BlockPixels.of(slide, block, downsample, detector.around_px)
-    found = detector.find(pixels, pixels.area)
-    whole, core = (
-        level_window(window, downsample)
-        for window in (Window(0, 0, slide.width, slide.height), block.core)
-    )
-    if not reaching_out(found.cells.boxes, pixels.seen, core, whole).any():
-        return pixels, found
-    wide = block_around(block.core, slide, downsample, WIDE_MARGIN_PX)
-    pixels = BlockPixels.of(slide, wide, downsample, detector.around_px)
-    return pixels, detector.find(pixels, pixels.area)
+    def opened(margin_px: int) -> Opened:
+        block = block_around(core, slide, downsample, margin_px)
+        pixels = BlockPixels.of(slide, block, downsample, network.detector.around_px)
+        return Opened(pixels, pixels.area, pixels.seen)
+
+    whole = Window(0, 0, slide.width, slide.height)
+    return LookedAt(level_window(core, downsample), level_window(whole, downsample), opened)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path  # typer reads it at run time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
+from models.errors import WrongUseError
+
+if TYPE_CHECKING:
+    from models.runtime_settings import DaskSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +34,15 @@ def predict(
     gz: Annotated[
         bool, typer.Option("--gz", help="Write .geojson.gz; QuPath opens it from version 0.4 on.")
     ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the scheduler of a Dask cluster, such as tcp://10.0.0.5:8786: its workers "
+            "look for tissue, and for cells where the network has looked; the network stays here. "
+            "They see the workspace and the files under the same paths. The results are the same.",
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     *,
     as_json: JsonOption = False,
@@ -45,13 +58,27 @@ def predict(
     from flows.cli.running import workspace_at
     from flows.predict import predict_files
 
+    cluster = None if dask is None else _cluster(dask)
     at = workspace_at(workspace)
     with progress("predicting") as advance:
         written = predict_files(
-            at, checkpoint, images, output, mpp=mpp, compressed=gz, progress=advance
+            at, checkpoint, images, output, mpp=mpp, compressed=gz, dask=cluster, progress=advance
         )
     if as_json:
         write_json({"files": [{"path": str(path), "n_cells": n} for path, n in written.items()]})
         return
     for path, n_cells in written.items():
         say(f"{path}: {n_cells} cells")
+
+
+def _cluster(address: str) -> DaskSettings:
+    from pydantic import ValidationError
+
+    from models.runtime_settings import DaskSettings
+
+    try:
+        return DaskSettings(address=address)
+    except ValidationError as error:
+        raise WrongUseError(
+            f"--dask {address}: expected the address of a scheduler, such as tcp://10.0.0.5:8786."
+        ) from error

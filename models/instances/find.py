@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from models.annotations import Columns, Polygons, Ragged
 from models.instances.outlines import boxes_of, outline
 from models.instances.walker import grow_seeds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.annotations import Polygons
     from models.instances.settings import InstanceSettings
 
 
@@ -33,6 +33,51 @@ class Instances:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def mask(self, row: int) -> NDArray[np.bool_]:
+        """Return the pixels of one cell, within its box."""
+        x0, y0, x1, y1 = self.boxes[row].astype(np.intp).tolist()
+        mask: NDArray[np.bool_] = self.cells[y0:y1, x0:x1] == row + 1
+        return mask
+
+    def packed(self, chosen: NDArray[np.bool_], corner: tuple[int, int]) -> PackedCells:
+        """Return some of the cells without the map.
+
+        Parameters
+        ----------
+        chosen : (n,) bool
+        corner : (int, int)
+            Place y, x of the map's first pixel: the result counts from where that is counted from.
+        """
+        rows = np.flatnonzero(chosen)
+        bits = [np.packbits(self.mask(row)) for row in rows.tolist()]
+        polygons, place = self.polygons.take(rows), np.array(corner[::-1], np.float64)
+        return PackedCells(
+            self.boxes[rows] + np.tile(place, 2),
+            self.scores[rows],
+            Polygons(polygons.values + place, polygons.offsets),
+            Ragged.of(bits, np.zeros(0, np.uint8)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCells(Columns):
+    """Cells without the map they were found in: small enough to be sent and stored."""
+
+    boxes: NDArray[np.float64]
+    """(n, 4) ``x0, y0, x1, y1`` half-open, on pixels."""
+    scores: NDArray[np.float64]
+    """(n,)"""
+    polygons: Polygons
+    """(n,) outlines along pixel corners."""
+    bits: Ragged
+    """(n,) uint8: the pixels of each cell within its box, eight in a byte."""
+
+    def mask(self, row: int) -> NDArray[np.bool_]:
+        """Return the pixels of one cell, within its box."""
+        x0, y0, x1, y1 = self.boxes[row].astype(np.intp).tolist()
+        shape = y1 - y0, x1 - x0
+        return np.unpackbits(self.bits[row], count=shape[0] * shape[1]).reshape(shape).view(bool)
 
 
 def find_instances(

@@ -6,6 +6,7 @@ LAPACK factorises several times faster than a general sparse solver.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,31 @@ class Edges:
         return Edges(self.weight[here], self.node[here] - start, self.seed[here])
 
 
+class _OneBlasThread:
+    """Keeps BLAS to one thread as long as anybody is inside: the limit is one for the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._limit: threadpool_limits | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._limit is None:
+                self._limit = threadpool_limits(limits=1, user_api="blas")
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0 and self._limit is not None:
+                self._limit.restore_original_limits()
+                self._limit = None
+
+
+_one_blas_thread = _OneBlasThread()
+
+
 def most_probable(edges: Edges, bounds: NDArray[np.intp]) -> NDArray[np.int64]:
     """Return for each node the number, within its component, of the seed a walk most likely hits.
 
@@ -61,7 +87,7 @@ def most_probable(edges: Edges, bounds: NDArray[np.intp]) -> NDArray[np.int64]:
     winner = np.zeros(len(edges.weight), np.int64)
     # BLAS threads gain nothing on bands this narrow, and wait for each other on a busy machine:
     # 7 s instead of 0.04 s were measured.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _one_blas_thread:
         for start, stop in pairwise(bounds.tolist()):
             winner[start:stop] = _winner(edges.part(start, stop))
     return winner

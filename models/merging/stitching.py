@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.geometry.tiles import Window
-    from models.instances.find import Instances
 
 SAME_CELL = 0.5
 """A cell of which a larger share lies under a cell of another block, or the other way round, is
 that cell, seen twice: within a block cells share no pixel."""
+
+
+class Masked(Protocol):
+    """Cells with their pixels, as a map or each by itself."""
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """Return (n, 4) ``x0, y0, x1, y1`` half-open, on pixels."""
+        ...
+
+    def mask(self, row: int) -> NDArray[np.bool_]:
+        """Return the pixels of one cell, within its box."""
+        ...
 
 
 @dataclass(slots=True)
@@ -38,13 +50,13 @@ class Stitcher:
     _masks: list[NDArray[np.bool_]] = field(default_factory=list)
     """Their pixels, each within its box."""
 
-    def new(self, found: Instances, corner: tuple[int, int], core: Window) -> NDArray[np.bool_]:
+    def new(self, found: Masked, corner: tuple[int, int], core: Window) -> NDArray[np.bool_]:
         """Return which cells of a block are in the result, (n,).
 
         Parameters
         ----------
-        found : Instances
-            All cells found in the block.
+        found : Masked
+            Cells found in the block: all that are centred in the core or near it, or more.
         corner : (int, int)
             Place y, x of the block's first pixel.
         core : Window
@@ -56,17 +68,17 @@ class Stitcher:
         meeting = overlaps(boxes[own], self._boxes)
         for row, known in zip(own[meeting.rows].tolist(), meeting.columns.tolist(), strict=True):
             theirs = self._boxes[known], self._masks[known]
-            if _is_same(boxes[row], _mask(found, row), *theirs):
+            if _is_same(boxes[row], found.mask(row), *theirs):
                 new[row] = False
         self._remember(found, boxes, new & ~_inside(boxes, core.grown(-self.tolerance_px)))
         return new
 
     def _remember(
-        self, found: Instances, boxes: NDArray[np.float64], taken: NDArray[np.bool_]
+        self, found: Masked, boxes: NDArray[np.float64], taken: NDArray[np.bool_]
     ) -> None:
         rows = np.flatnonzero(taken)
         self._boxes = np.concatenate([self._boxes, boxes[rows]])
-        self._masks.extend(_mask(found, row) for row in rows.tolist())
+        self._masks.extend(found.mask(row) for row in rows.tolist())
 
 
 def reaching_out(
@@ -94,13 +106,6 @@ def _inside(boxes: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
     low, high = np.array([window.x0, window.y0]), np.array([window.x1, window.y1])
     inside = np.hstack([boxes[:, :2] > low, boxes[:, 2:] < high]).all(axis=1)
     return np.asarray(inside, np.bool_)
-
-
-def _mask(found: Instances, row: int) -> NDArray[np.bool_]:
-    """Return the pixels of one cell, within its box."""
-    x0, y0, x1, y1 = found.boxes[row].astype(np.intp).tolist()
-    mask: NDArray[np.bool_] = found.cells[y0:y1, x0:x1] == row + 1
-    return mask
 
 
 def _is_same(

@@ -38,14 +38,14 @@ class HumanCells:
 
 
 def classify(
-    probabilities: NDArray[np.floating], settings: MergeSettings
-) -> NDArray[np.uint8]:  # fmt: skip
+    edge: NDArray[np.floating], inner: NDArray[np.floating], settings: MergeSettings
+) -> NDArray[np.uint8]:
     """Return the class that each predicted pixel offers to the merge.
 
     Parameters
     ----------
-    probabilities : (3, h, w) float
-        Of background, edge and inner, 0 to 1.
+    edge, inner : (h, w) float
+        Probabilities, 0 to 1.
     settings : MergeSettings
         `threshold` and `ignore_above`.
 
@@ -54,7 +54,7 @@ def classify(
     Li, sec. 3.2. Whether the threshold is meant per pixel or per cell is not said; read per pixel,
     on p(edge) + p(inner).
     """
-    edge, inner = probabilities[1].astype(np.float32), probabilities[2].astype(np.float32)
+    edge, inner = edge.astype(np.float32), inner.astype(np.float32)
     foreground = edge + inner
     classes = np.where(inner >= edge, np.uint8(PixelClass.INNER), np.uint8(PixelClass.EDGE))
     classes[foreground <= settings.threshold] = PixelClass.BACKGROUND

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models.geometry.tiles import Area, Placement
+    from models.instances.find import PackedCells
     from models.instances.settings import InstanceSettings
     from models.prediction.protocols import BlockSource
     from models.prediction.settings import WindowSettings
@@ -28,17 +29,8 @@ class Found:
     """What the detector says of one region, in working pixels."""
 
     probabilities: NDArray[np.float32]
-    """(3, h, w) of background, edge and inner; they sum to 1."""
+    """(2, h, w) of edge and inner, 0 to 1; the rest is background."""
     cells: Instances
-
-    def in_level0(self, placement: Placement) -> Detections:
-        """Return the cells in level-0 pixels, given where the region lies."""
-        polygons = self.cells.polygons
-        return Detections(
-            placement.boxes_to_level0(self.cells.boxes),
-            np.asarray(self.cells.scores, np.float64),
-            Polygons(placement.to_level0(polygons.values), polygons.offsets),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +47,22 @@ class Detector:
         """How far around an area the network looks, in working pixels."""
         return margin_of(self.windows, getattr(self.network, "border_px", 0))
 
+    def look(self, source: BlockSource, area: Area | None = None) -> NDArray[np.float32]:
+        """Return p(edge) and p(inner) of one region or an area of it, (2, h, w), 0 to 1."""
+        maps = predict(self.network, source, self.windows, self.runtime, area)
+        return np.array(maps[1:], np.float32)  # a copy: p(background) is not kept alive
+
     def find(self, source: BlockSource, area: Area | None = None) -> Found:
         """Return what the detector finds in one region, or in an area of it, in pixels of that."""
-        maps = predict(self.network, source, self.windows, self.runtime, area)
-        maps = np.asarray(maps, np.float32)
-        return Found(maps, find_instances(maps[2], maps[1], self.instances))
+        maps = self.look(source, area)
+        return Found(maps, find_instances(maps[1], maps[0], self.instances))
+
+
+def in_level0(cells: Instances | PackedCells, placement: Placement) -> Detections:
+    """Return cells in level-0 pixels, given where the working pixels lie."""
+    polygons = cells.polygons
+    return Detections(
+        placement.boxes_to_level0(cells.boxes),
+        np.asarray(cells.scores, np.float64),
+        Polygons(placement.to_level0(polygons.values), polygons.offsets),
+    )

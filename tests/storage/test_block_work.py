@@ -44,23 +44,46 @@ def test_only_a_few_items_are_asked_for_ahead_of_the_results(threads):
             asked.append(number)
             yield number
 
-    results = threads.each(lambda number: number, items())
+    results = threads.each(lambda number: time.sleep(0.1), items())
     next(results)
-    assert len(asked) == AHEAD_PER_THREAD * 2
+    assert 1 <= len(asked) <= AHEAD_PER_THREAD * 2
     next(results)
-    assert len(asked) == AHEAD_PER_THREAD * 2 + 1
+    assert 2 <= len(asked) <= AHEAD_PER_THREAD * 2 + 1
 
 
-def test_one_work_may_feed_the_next(threads):
-    halves = (half for _, pair in threads.each(lambda n: (n, n), range(30)) for half in pair)
-    assert sum(result for _, result in threads.each(lambda n: n, halves)) == 2 * sum(range(30))
+def test_a_result_that_is_there_is_yielded_before_another_item_is_made(threads):
+    made, waited_for, finished = [], threading.Event(), threading.Event()
+
+    def items():
+        yield 0
+        waited_for.set()
+        assert finished.wait(20)  # the second item takes long to make
+        time.sleep(0.05)
+        for number in range(1, 9):
+            made.append(number)
+            yield number
+
+    def work(_number):
+        assert waited_for.wait(20)
+        finished.set()
+
+    assert next(threads.each(work, items())) == (0, None)
+    assert made == [1]
 
 
-def test_what_work_raises_is_raised_in_its_place(threads):
-    results = threads.each(lambda number: 1 // number, [1, 0, 1])
-    assert next(results) == (1, 1)
-    with pytest.raises(ZeroDivisionError):
-        next(results)
+def test_fewer_items_are_asked_for_ahead_where_each_holds_much():
+    asked = []
+
+    def items():
+        for number in range(5):
+            asked.append(number)
+            yield number
+
+    workers = Threads(2, most_ahead=1)
+    for number, _ in workers.each(lambda _: time.sleep(0.02), items()):
+        assert len(asked) == number + 1
+    workers.close()
+    assert len(asked) == 5
 
 
 @pytest.fixture

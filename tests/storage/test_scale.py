@@ -48,8 +48,11 @@ def test_micrometres_decide_where_both_sides_know_them(tmp_path):
 
 def test_pixels_decide_where_one_side_has_no_pixel_size(tmp_path, caplog):
     assert Scale(2.0, None).downsample_of(tmp_path, 0.5) == 2.0
-    assert not caplog.records
     assert Scale(2.0, 0.5).downsample_of(tmp_path / "a.png", None) == 2.0
+    Scale(2.0, None).say_assumed(tmp_path / "a.png", None)
+    Scale(2.0, 0.5).say_assumed(tmp_path / "a.png", 0.5)
+    assert not caplog.records
+    Scale(2.0, 0.5).say_assumed(tmp_path / "a.png", None)
     assert "a.png has no pixel size" in caplog.text
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from models.annotations import Role
 from models.geometry.tiles import Placement
 from models.instances.settings import InstanceSettings
-from models.methods.detector import Detector
+from models.methods.detector import Detector, in_level0
 from models.metrics.detection import evaluate
 from models.metrics.matching import ImageCells
 from models.metrics.settings import EvaluationSettings
@@ -55,7 +55,7 @@ class Crowd:
 def found():
     settings, runtime = InstanceSettings(minimum_area_px=4), Runtime("cpu", "fp32", 1)
     detector = Detector(Colours(), WindowSettings(window_px=1024), settings, runtime)
-    return detector.find(Crowd()).in_level0(Placement(0, 0, 1))
+    return in_level0(detector.find(Crowd()).cells, Placement(0, 0, 1))
 
 
 def test_all_cells_are_found_stored_and_evaluated(found, tmp_path):

@@ -15,9 +15,11 @@ from models.networks.segmenter import Segmenter
 from models.prediction.settings import WindowSettings
 from models.runtime import Runtime
 from storage.blocks import Block, blocks_of
+from storage.layout import Workspace
 from storage.scale import Scale
 from storage.slides import open_slide
 from tasks.find import Finder, Survey, load_finder, survey, write_found
+from tasks.looking import looking
 
 SIDE = 400
 CELLS = [(90, 90, 110, 112), (30, 40, 54, 60), (188, 196, 212, 214), (300, 10, 322, 30)]
@@ -58,6 +60,12 @@ def finder():
     return Finder("c" * 32, detector, Scale(1.0, None))
 
 
+def written(finder, asked, target, advance=lambda _: None):
+    """Write the cells of one file and return how many there are."""
+    with looking(Workspace(target.parent / "none"), finder.detector) as network:
+        return write_found(finder, asked, target, network, lambda: advance(1))
+
+
 def boxes_in(path):
     boxes = []
     for feature in json.loads(path.read_text())["features"]:
@@ -70,11 +78,9 @@ def boxes_in(path):
 def test_every_cell_is_found_once_whatever_the_blocks(finder, picture, tmp_path, core_px):
     with open_slide(picture) as slide:
         blocks = tuple(blocks_of(slide, 1.0, core_px=core_px))
-    advanced = []
+    advanced: list[int] = []
     target = tmp_path / "cells.geojson"
-    n_cells = write_found(
-        finder, Survey(picture, None, 1.0, blocks), target, lambda: advanced.append(1)
-    )
+    n_cells = written(finder, Survey(picture, None, 1.0, blocks), target, advanced.append)
     assert boxes_in(target) == sorted(CELLS)
     assert n_cells == len(CELLS)
     assert len(advanced) == len(blocks) == (-(-SIDE // core_px)) ** 2
@@ -83,7 +89,7 @@ def test_every_cell_is_found_once_whatever_the_blocks(finder, picture, tmp_path,
 def test_only_what_lies_in_the_looked_at_cores_is_found(finder, picture, tmp_path):
     core = Window(0, 0, 100, 100)
     block = Block(core.grown(64).clipped(Window(0, 0, SIDE, SIDE)), core)
-    write_found(finder, Survey(picture, None, 1.0, (block,)), tmp_path / "a.geojson", lambda: None)
+    written(finder, Survey(picture, None, 1.0, (block,)), tmp_path / "a.geojson")
     assert boxes_in(tmp_path / "a.geojson") == sorted(CELLS[:2])
 
 
@@ -103,7 +109,7 @@ def test_cells_come_back_in_pixels_of_the_file_whatever_the_working_scale(
 ):
     coarse = Finder("c", finder.detector, Scale(2.0, None))
     target = tmp_path / "cells.geojson"
-    write_found(coarse, survey(coarse, picture, None), target, lambda: None)
+    written(coarse, survey(coarse, picture, None), target)
     found = np.array(boxes_in(target))
     assert np.abs(found - np.array(sorted(CELLS))).max() <= 2
 
@@ -130,6 +136,6 @@ def test_the_network_sees_what_lies_around_a_block(finder, picture, tmp_path):
     far = Finder("c", replace(finder.detector, network=network), Scale(1.0, None))
     with open_slide(picture) as slide:
         blocks = tuple(blocks_of(slide, 1.0, core_px=50))
-    write_found(far, Survey(picture, None, 1.0, blocks), tmp_path / "a.geojson", lambda: None)
+    written(far, Survey(picture, None, 1.0, blocks), tmp_path / "a.geojson")
     moved = {(x0 + 192, y0, x1 + 192, y1) for x0, y0, x1, y1 in CELLS if x1 + 192 < SIDE}
     assert moved <= set(boxes_in(tmp_path / "a.geojson"))

@@ -19,9 +19,11 @@ from models.networks.segmenter import Segmenter
 from models.prediction.settings import WindowSettings
 from models.runtime import Runtime
 from storage.blocks import Block, block_around, blocks_of
+from storage.layout import Workspace
 from storage.scale import Scale
 from storage.slides import open_slide
 from tasks.find import Finder, Survey, survey, write_found
+from tasks.looking import looking
 
 SIDE = 1500
 LARGE = (560, 900, 1010, 1200)
@@ -86,7 +88,9 @@ def in_one_block(finder, picture, tmp_path_factory):
 def found(finder, picture, blocks, folder, downsample=1.0):
     """Return the boxes of what is written of a picture."""
     target = folder / "cells.geojson"
-    write_found(finder, Survey(picture, None, downsample, tuple(blocks)), target, lambda: None)
+    asked = Survey(picture, None, downsample, tuple(blocks))
+    with looking(Workspace(folder / "none"), finder.detector) as network:
+        write_found(finder, asked, target, network, lambda: None)
     rings = [
         np.array(feature["geometry"]["coordinates"][0])
         for feature in json.loads(target.read_text())["features"]

@@ -117,28 +117,22 @@ def test_a_persons_cells_stay_foreground_and_keep_half_of_their_inner_region(pre
 def test_pixels_above_the_threshold_take_the_likelier_of_edge_and_inner():
     edge = np.array([[0.5, 0.2, 0.25, 0.6]])
     inner = np.array([[0.3, 0.6, 0.4, 0.0]])
-    probabilities = np.stack([1 - edge - inner, edge, inner])
-
-    assert classify(probabilities, DEFAULT).tolist() == [[EDGE, INNER, BG, BG]]
+    assert classify(edge, inner, DEFAULT).tolist() == [[EDGE, INNER, BG, BG]]
     low = MergeSettings(threshold=0.33)
-    assert classify(probabilities, low).tolist() == [[EDGE, INNER, INNER, EDGE]]
+    assert classify(edge, inner, low).tolist() == [[EDGE, INNER, INNER, EDGE]]
 
 
 def test_a_pixel_at_a_limit_is_below_it():
     inner = np.array([[0.25, 0.5, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
-    probabilities = np.stack([1 - inner, 0 * inner, inner])
-
     half = MergeSettings(threshold=0.5)
-    assert classify(probabilities, half).tolist() == [[BG, BG, INNER]]
+    assert classify(0 * inner, inner, half).tolist() == [[BG, BG, INNER]]
     banded = half.model_copy(update={"ignore_above": 0.25})
-    assert classify(probabilities, banded).tolist() == [[BG, IGNORE, INNER]]
+    assert classify(0 * inner, inner, banded).tolist() == [[BG, IGNORE, INNER]]
 
 
 def test_a_band_below_the_threshold_can_be_ignored():
     inner = np.array([[0.2, 0.31, 0.69, 0.71]])
-    probabilities = np.stack([1 - inner, 0 * inner, inner])
-
-    banded = classify(probabilities, MergeSettings(ignore_above=0.3))
+    banded = classify(0 * inner, inner, MergeSettings(ignore_above=0.3))
     assert banded.tolist() == [[BG, IGNORE, IGNORE, INNER]]
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from models.geometry.tiles import Placement
 from models.instances.settings import InstanceSettings
-from models.methods.detector import Detector
+from models.methods.detector import Detector, in_level0
 from models.prediction.frozen import freeze
 from models.prediction.settings import WindowSettings
 from models.runtime import Runtime
@@ -60,12 +60,13 @@ def test_cells_are_found_where_they_are_across_windows(detector):
     assert (found.cells.scores > 0.6).all()
 
 
-def test_probabilities_of_three_classes_sum_to_one(detector):
+def test_edge_and_inner_are_kept_of_the_three_probabilities(detector):
     maps = detector.find(picture((10, 20, 30, 44))).probabilities
-    assert maps.shape == (3, 90, 150)
-    np.testing.assert_allclose(maps.sum(axis=0), 1, rtol=1e-5)
-    assert maps[2, 30, 20] > 0.99
-    assert maps[0, 80, 140] > 0.99
+    assert maps.shape == (2, 90, 150)
+    assert maps[1, 30, 20] > 0.99
+    assert maps[0, 21, 11] > 0.99
+    assert (maps[:, 80, 140] < 0.01).all()
+    assert maps.base is None  # the third is not kept alive
 
 
 def test_an_empty_region_has_no_cells(detector):
@@ -84,7 +85,7 @@ def test_a_frozen_network_finds_the_same(detector):
 
 def test_what_is_found_is_placed_on_the_slide(detector):
     found = detector.find(picture((10, 20, 30, 44)))
-    cells = found.in_level0(Placement(1000, 2000, 2.0))
+    cells = in_level0(found.cells, Placement(1000, 2000, 2.0))
     assert cells.boxes.tolist() == [[1020, 2040, 1060, 2088]]
     assert cells.scores.tolist() == found.cells.scores.tolist()
     low, high = cells.polygons[0].min(axis=0), cells.polygons[0].max(axis=0)
