@@ -122,7 +122,7 @@ def _started(port: int, log: Path) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path | str) -> None:
     """Wait until a server of ours answers.
 
     Raises

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import IO
 
     from storage.layout import Workspace
 
@@ -60,6 +63,8 @@ class Serving:
     host: str = "127.0.0.1"
     workers: tuple[str, ...] = ()
     """Pools for which a worker is started as well."""
+    log_here: bool = False
+    """All write where this program does, such as to a journal, in place of files."""
 
     @property
     def prefect_url(self) -> str:
@@ -71,12 +76,18 @@ class Serving:
         """Return the address of MLflow."""
         return f"http://{self.host}:{self.mlflow_port}"
 
+    def log_of(self, name: str) -> Path | None:
+        """Return the file that a server or worker writes to; None: it writes where we do."""
+        if self.log_here:
+            return None
+        return self.at.root / "servers" / f"{name.replace(' ', '-')}.log"
+
 
 @dataclass(frozen=True, slots=True)
 class _Child:
     name: str
     process: subprocess.Popen[bytes]
-    log: Path
+    log: Path | None
     began: float
 
 
@@ -94,16 +105,28 @@ def serve(what: Serving, ready: Callable[[Serving], None]) -> int:
         If a server does not start.
     """
     require_loopback(what.host)
+    _require_free_ports(what)
     what.at.require_writable()
     with ExitStack() as everything, _signals() as told:
         start = everything.enter_context(_guarded(what))
         children = [start(*one) for one in servers(what)]
         for child, url in zip(children, (what.prefect_url, what.mlflow_url), strict=True):
-            wait_until_healthy(_health(url), child.process, child.log)
+            wait_until_healthy(_health(url), child.process, _source(child.log))
         workers = dict(_workers(what))
         children += [start(*one) for one in workers.items()]
+        _tell_service_manager()
         ready(what)
         return _watch(children, told, lambda name: start(name, workers[name]))
+
+
+def _tell_service_manager() -> None:
+    """Say that both servers answer, to the service manager that waits for it (sd_notify(3))."""
+    place = os.environ.get("NOTIFY_SOCKET")
+    if not place:
+        return
+    address = f"\0{place[1:]}" if place.startswith("@") else place
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(b"READY=1", address)
 
 
 def _workers(what: Serving) -> Iterator[tuple[str, list[str]]]:
@@ -127,6 +150,20 @@ def require_loopback(host: str) -> None:
             f"--host {host}: neither Prefect nor MLflow asks who calls, so they listen on loopback "
             f"only. Put the reverse proxy of docker/Caddyfile with its passwords before them."
         )
+
+
+def _require_free_ports(what: Serving) -> None:
+    """Refuse a port that is taken: whoever listens there would be taken for our own server."""
+    family = socket.AF_INET6 if ":" in what.host else socket.AF_INET
+    for name, port in (("prefect", what.prefect_port), ("mlflow", what.mlflow_port)):
+        try:
+            socket.create_server((what.host, port), family=family).close()
+        except OSError as error:
+            said = os.strerror(error.errno or 0)
+            raise OperationsError(
+                f"{what.host}:{port}, wanted for {name}: {said}. Is another signetflow ops serve "
+                f"running (ss -ltnp)? End it, or choose with --{name}-port."
+            ) from error
 
 
 def _health(url: str) -> str:
@@ -183,15 +220,25 @@ def _signal(child: _Child, number: signal.Signals) -> None:
 
 
 def _started(what: Serving, name: str, command: Sequence[str]) -> _Child:
-    log = what.at.root / "servers" / f"{name.replace(' ', '-')}.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("ab") as stream, _migrating(what, name):
+    log = what.log_of(name)
+    with _opened(log) as stream, _migrating(what, name):
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and a fixed command
             [sys.executable, "-m", *command],
             env=environment(what, name), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             start_new_session=True,
         )  # fmt: skip
     return _Child(name, process, log, time.monotonic())
+
+
+def _opened(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
+    if log is None:
+        return nullcontext()
+    log.parent.mkdir(exist_ok=True)
+    return log.open("ab")
+
+
+def _source(log: Path | None) -> str:
+    return "the output above" if log is None else str(log)
 
 
 @contextmanager
@@ -232,6 +279,7 @@ def environment(what: Serving, name: str) -> dict[str, str]:
             "MLFLOW_BACKEND_STORE_URI", what.at.mlflow_uri
         )
     others = tuple(one for owner, names in SECRETS.items() if owner != name for one in names)
+    others += ("NOTIFY_SOCKET",)  # ours to answer
     kept = {key: value for key, value in os.environ.items() if not key.startswith(others)}
     return {**kept, **ours}
 
@@ -267,7 +315,9 @@ def _watch(
             code = child.process.poll()
             if code is None:
                 continue
-            said = f"{child.name} ended by itself (exit code {code}); {child.log} says why."
+            said = (
+                f"{child.name} ended by itself (exit code {code}); {_source(child.log)} says why."
+            )
             if not child.name.startswith(WORKER):
                 raise OperationsError(
                     f"{said} Everything else was stopped: mend that and start again."

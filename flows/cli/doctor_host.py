@@ -78,7 +78,7 @@ def check_permissions(at: Workspace) -> Check:
         advice = f"work as the owner {_user(owner)}, or: chown -R {_user(owner)} {at.root}"
         return Check("permissions", "fail", f"{_user(os.getuid())} cannot write {shown}", advice)
     if os.getuid() == 0 and owner:
-        advice = f"what root makes there shuts {_user(owner)} out: sudo -u {_user(owner)} ..."
+        advice = f"what root makes there shuts {_user(owner)} out: runuser -u {_user(owner)} -- ..."
         return Check("permissions", "warn", f"you are root, it is {_user(owner)}'s", advice)
     return Check("permissions", "ok", f"{_user(os.getuid())} can write it")
 

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from flows.operations import Wish, _variables
+from flows.serving import Serving
+from storage.layout import Workspace
+from tests.flows.test_operations_doc import wrong
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -178,6 +181,41 @@ def test_a_unit_gives_up_what_it_does_not_need(unit):
     lines = text(unit).splitlines()
     missing = {one for one in HARDENING if not any(line.startswith(one) for line in lines)}
     assert missing == set()
+
+
+def started(unit):
+    """Return the words of what a unit starts, without the folder of the command."""
+    command, *words = re.findall(r"^ExecStart=(.*)$", text(unit), re.MULTILINE)[0].split()
+    return [Path(command).name, *words]
+
+
+def test_a_worker_unit_knows_its_servers_even_if_the_env_file_names_none():
+    unit = ROOT / "deployments" / "systemd" / "signetflow-worker@.service"
+    lines = text(unit).splitlines()
+    told = dict(
+        pair.split("=", 1)
+        for line in lines
+        if line.startswith("Environment=")
+        for pair in line.removeprefix("Environment=").split()
+    )
+    served = Serving(Workspace(ROOT))
+    assert told["PREFECT_API_URL"] == served.prefect_url
+    assert told["MLFLOW_TRACKING_URI"] == served.mlflow_url
+    # Of a variable that stands in both, the file's is taken, wherever they stand (systemd.exec(5)).
+    assert "EnvironmentFile=/etc/signetflow/signetflow.env" in lines
+    assert started(unit)[:2] == ["prefect", "worker"]
+
+
+def test_the_unit_of_the_servers_starts_a_command_that_there_is():
+    unit = ROOT / "deployments" / "systemd" / "signetflow-serve.service"
+    assert wrong(started(unit)[1:]) == ""
+    assert "--log-here" in started(unit)  # nothing else would ever shorten its logs
+
+
+@pytest.mark.parametrize("name", ["signetflow-serve", "signetflow-worker@"])
+def test_a_unit_is_started_again_however_it_ended_and_however_often(name):
+    lines = text(ROOT / "deployments" / "systemd" / f"{name}.service").splitlines()
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
 
 
 def test_workers_of_a_host_share_the_folder_of_the_slots():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,17 @@ import psutil
 import pytest
 
 from flows.server import free_port
-from flows.serving import Serving, _Child, _watch, environment, require_loopback, servers
+from flows.serving import (
+    Serving,
+    _Child,
+    _started,
+    _tell_service_manager,
+    _watch,
+    environment,
+    require_loopback,
+    serve,
+    servers,
+)
 from models.errors import OperationsError, WrongUseError
 from storage.layout import Workspace
 
@@ -100,6 +111,41 @@ def test_the_command_refuses_it_too_and_says_what_to_do(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "docker/Caddyfile" in done.stderr
+
+
+def test_a_port_that_somebody_has_is_refused_before_anything_starts(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        what = Serving(Workspace(tmp_path / "w"), free_port(), port)
+        with pytest.raises(OperationsError, match=f"{port}, wanted for mlflow: Address already in"):
+            serve(what, lambda _: None)
+    assert not what.at.root.exists()
+
+
+def test_where_logs_are_wanted_here_a_server_writes_no_file(tmp_path, capfd):
+    child = _started(Serving(Workspace(tmp_path), log_here=True), "mlflow", ["this"])
+    child.process.wait(30)
+    assert "The Zen of Python" in capfd.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["{folder}/notify", "@{folder}"], ids=["file", "abstract"])
+def test_the_service_manager_is_told_and_what_is_served_does_not_answer_it(
+    tmp_path, monkeypatch, place
+):
+    named = place.format(folder=tmp_path)
+    monkeypatch.setenv("NOTIFY_SOCKET", named)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(named.replace("@", "\0"))
+        manager.settimeout(5)
+        _tell_service_manager()
+        assert manager.recv(100) == b"READY=1"
+    assert "NOTIFY_SOCKET" not in environment(Serving(Workspace(tmp_path)), "prefect")
+
+
+def test_without_a_service_manager_nobody_is_told(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    _tell_service_manager()
 
 
 SECRETS = {

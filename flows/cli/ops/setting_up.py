@@ -97,6 +97,11 @@ def serve(
         "127.0.0.1"
     ),
     workspace: WorkspaceOption = None,
+    *,
+    log_here: Annotated[
+        bool,
+        typer.Option("--log-here", help="Log here, as for a service's journal, not into files."),
+    ] = False,
 ) -> int:
     """Run Prefect and MLflow for this machine until Ctrl-C, workers too if asked.
 
@@ -110,11 +115,16 @@ def serve(
     from flows.serving import Serving
     from flows.serving import serve as run
 
-    what = Serving(workspace_at(workspace), prefect_port, mlflow_port, host, tuple(worker or ()))
+    at, workers = workspace_at(workspace), tuple(worker or ())
+    what = Serving(at, prefect_port, mlflow_port, host, workers, log_here)
     return run(what, _served)
 
 
 def _served(what: Serving) -> None:
+    if what.log_here:
+        say(f"Prefect and MLflow run: {what.prefect_url}, {what.mlflow_url}")
+        sys.stdout.flush()
+        return
     say("Prefect and MLflow run. In every other shell, first:")
     say(f"  export PREFECT_API_URL={what.prefect_url}")
     say(f"  export MLFLOW_TRACKING_URI={what.mlflow_url}")
