@@ -40,7 +40,7 @@ SERVICE_NEEDS = {
     "cpu-worker": set(),
     "gpu-worker": set(),
 }
-THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$|COMPOSE_PROFILES$)")
+THIRD_PARTY = re.compile(r"^(PREFECT_|MLFLOW_|HF_HOME$|REQUESTS_CA_BUNDLE$|COMPOSE_)")
 NOT_FOR_WORKERS = {"SIGNETFLOW_WEBHOOK", "SIGNETFLOW_MLFLOW_ARTIFACTS"}
 """What the code reads from the env file while it sets up or serves, never in a run."""
 HARDENING = {
@@ -159,7 +159,11 @@ def test_the_proxys_is_the_only_published_port():
 
 def test_every_image_is_named_with_a_version():
     images = [one["image"] for one in services().values()]
-    images += re.findall(r"^FROM (?!\$\{VARIANT\})(\S+)", text(DOCKERFILE), re.MULTILINE)
+    stage = r"^FROM (\S+)(?: AS (\w+))?$"
+    based = re.findall(stage, text(DOCKERFILE), re.MULTILINE)
+    images += [
+        base for base, _ in based if base not in {"${VARIANT}", *(name for _, name in based)}
+    ]
     assert [one for one in images if ":" not in one or "latest" in one] == []
 
 
@@ -174,6 +178,22 @@ def test_the_image_does_not_run_as_root():
     numbers = dict(re.findall(r"^ARG (USER_ID|GROUP_ID)=(\d+)$", text(DOCKERFILE), re.MULTILINE))
     assert all(int(number) > 0 for number in numbers.values())
     assert len(numbers) == 2
+
+
+def test_a_folder_in_memory_that_is_private_in_the_image_belongs_to_its_user():
+    # An engine may give it the mode of the folder that it covers, whatever mode is asked for.
+    mounts = [one for each in services().values() for one in each.get("tmpfs", [])]
+    private = [one for one in mounts if one.startswith("/var/lib/signetflow/")]
+    ids = "uid=${SIGNETFLOW_UID:-10001},gid=${SIGNETFLOW_GID:-10001}"
+    assert private
+    assert [one for one in private if ids not in one] == []
+
+
+def test_the_images_of_a_host_share_what_they_install():
+    variables = [line for line in text(DOCKERFILE).splitlines() if "NVIDIA_VISIBLE" in line]
+    after = text(DOCKERFILE).partition(variables[0])[2]
+    assert len(variables) == 2
+    assert not re.search(r"^(RUN|COPY) ", after, re.MULTILINE)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
