@@ -31,7 +31,7 @@ PATIENCE_S = 15.0
 """How long a scheduler or the last worker may be away in mid-work."""
 LOOK_S = 0.5
 COMPUTING = ("numpy", "opencv-python-headless", "pillow", "tiffslide", "tifffile", "imagecodecs",
-             "zarr", "numcodecs", "scipy")  # fmt: skip
+             "zarr", "numcodecs", "scipy", "scikit-image", "pyarrow")  # fmt: skip
 """What decides the bytes of a block."""
 
 Item = TypeVar("Item")
