@@ -1,4 +1,4 @@
-"""Label versions: commit and diff of a million cells, pixels compared, and the log.
+"""Label versions: commit, diff and verify of a million cells, pixels compared, and the log.
 
 Run with ``python -m benchmarks.labels``; ``--cells`` and ``--regions`` make it smaller.
 """
@@ -26,9 +26,11 @@ from benchmarks.timing import timed
 from models.annotations import CellRecords
 from models.geometry.tiles import Placement
 from storage.artefacts import canonical_json
+from storage.block_work import hired
 from storage.labels.diff.compare import diff
-from storage.labels.diff.pixels import ClassMatrix
+from storage.labels.diff.pixels import ClassMatrix, PixelsByRegion, count_pixels
 from storage.labels.store import LabelDraft, open_version
+from storage.labels.verify import verify
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ def _records(at: Workspace, n_cells: int, n_regions: int, side_px: int) -> dict[
     )
     if [one["by"] for one in answer["beginnings"]] != ["person"]:
         raise AssertionError(f"cell 1 was drawn by a person: {answer['beginnings']}")
+    verify_s, checked = timed(lambda: verify(at, [first, second]))
+    if checked.findings:
+        raise AssertionError(f"nothing was altered: {checked.findings[0]}")
     peer_join_s, _ = timed(lambda: _joined(at, first, second))
     expected = {"added": ADDED, "removed": REMOVED, "moved": MOVED}
     for name, fraction in expected.items():
@@ -97,6 +102,8 @@ def _records(at: Workspace, n_cells: int, n_regions: int, side_px: int) -> dict[
         "diff_s": diff_s,
         "diff_cpu_s": cpu_s,
         "blame_s": blame_s,
+        "verify_s": verify_s,
+        "verified_mb": checked.n_bytes / 1e6,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "commit_to_plain_parquet_and_npy": commit.wall_s / peer_write_s,
         "diff_to_plain_join": diff_s / peer_join_s,
@@ -171,8 +178,7 @@ def _pixels(at: Workspace) -> dict[str, Any]:
     # Two of the four shards stay as they are, byte for byte.
     after[LARGE_PX // 2 :] = before[LARGE_PX // 2 :]
     versions = [open_version(at, _pixels_only(at, one)) for one in (before, after)]
-    matrix = ClassMatrix()
-    seconds, _ = timed(lambda: matrix.add(versions[0], versions[1], "r"))
+    seconds, matrix = timed(lambda: _counted(*versions))
     plain_s, _ = timed(lambda: _counted_plainly(*map(_classes, versions)))
     decoded_mb = 2 * matrix.matrix.sum() / 1e6
     return {
@@ -183,6 +189,16 @@ def _pixels(at: Workspace) -> dict[str, Any]:
         "shards": {"decoded": matrix.n_decoded, "equal": matrix.n_equal},
         "changed_px": matrix.changed_px,
     }
+
+
+def _counted(before: LabelVersion, after: LabelVersion) -> ClassMatrix:
+    total = ClassMatrix()
+    with hired() as workers:
+        for _, found in workers.each(count_pixels, PixelsByRegion(before, after).of("r")):
+            if found is None:
+                raise AssertionError("the two are of one size")
+            total.add(found)
+    return total
 
 
 def _pixels_only(at: Workspace, classes: NDArray[np.uint8]) -> Ref:

@@ -15,10 +15,10 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from models.errors import ImageError, OperationsError
+from models.errors import ImageError
 from models.geometry.tiles import Window, grid, spans, working_size
 from storage.arrays import CHUNK_PX, SHARD_PX
-from storage.block_work import require_wanted, slide_for
+from storage.block_work import require_seen, require_wanted, slide_for
 from storage.datasets.protocol import KnownWindow
 from storage.slides import ImageSlide
 from storage.tissue import TissueMap
@@ -68,12 +68,7 @@ class Source:
         ImageError
             If it cannot be read, or has another size than its dataset says.
         """
-        for path in (self.path, self.folder):
-            if not path.exists():
-                raise OperationsError(
-                    f"{path}: a worker does not see it. Every worker of a Dask cluster needs the "
-                    f"workspace and the slides under the same paths."
-                )
+        require_seen(self.path, self.folder)
         with slide_for(self.job, self.path, self.mpp) as slide:
             if (slide.width, slide.height) != self.size:
                 raise ImageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.annotations import Role
@@ -9,7 +10,10 @@ from storage.layout import Kind, Ref
 from tasks.stage import Work, stage
 
 if TYPE_CHECKING:
+    from models.annotations import Annotations
     from models.geometry.settings import EllipseSettings, TileSettings
+    from storage.labels.writing import Site, Written
+    from storage.regions import RegionInfo
 
 
 @stage(name="extract", version=3, makes=Kind.REGIONS)
@@ -23,22 +27,51 @@ def extract(work: Work, *, dataset: Ref, tiles: TileSettings) -> Ref:
 @stage(name="annotate", version=1, makes=Kind.LABELS)
 def annotate(work: Work, *, regions: Ref, ellipses: EllipseSettings) -> Ref:
     """Draw label version 0: the inscribed ellipse of each box that a person drew (Li, sec. 2.2)."""
-    from models.geometry.masks import rasterise
-    from models.merging.records import human_records
+    from storage.block_work import hired
     from storage.labels.store import LabelDraft
     from storage.regions import open_regions
 
     source = open_regions(work.at, regions)
     known = [info for info in source.infos if info.role != Role.UNLABELLED]
-    with LabelDraft(
-        work.at, parent=None, chain="annotations", round=0, stage="ingest",
-        parameters={"regions": regions.digest, "ellipses": ellipses.model_dump(mode="json")},
-    ) as draft:  # fmt: skip
-        for done, info in enumerate(known):
+    parameters = {"regions": regions.digest, "ellipses": ellipses.model_dump(mode="json")}
+    with (
+        LabelDraft(
+            work.at, parent=None, chain="annotations", round=0, stage="ingest",
+            parameters=parameters,
+        ) as draft,
+        hired(work.dask) as workers,
+    ):  # fmt: skip
+        jobs = (
+            Drawing(draft.site(info.region_id), info, source.annotations(info.region_id), ellipses)
+            for info in known
+        )
+        for done, (_, written) in enumerate(workers.each(drawn, jobs), start=1):
+            draft.take(written)
             work.progress(done, len(known))
-            marked = source.annotations(info.region_id)
-            boxes = info.placement.boxes_to_working(marked.boxes)
-            classes, cells = rasterise(boxes, (info.height, info.width), ellipses)
-            records = human_records(marked)
-            draft.put(info.region_id, info.placement, classes, cells, records, len(marked) + 1)
         return draft.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One region to draw: all that a worker is sent."""
+
+    site: Site
+    info: RegionInfo
+    marked: Annotations
+    """In level-0 pixels."""
+    ellipses: EllipseSettings
+
+
+def drawn(job: Drawing) -> Written:
+    """Write one region of label version 0."""
+    from models.geometry.masks import rasterise
+    from models.merging.records import human_records
+    from storage.labels.contract import RegionLabels
+
+    info, marked = job.info, job.marked
+    boxes = info.placement.boxes_to_working(marked.boxes)
+    classes, cells = rasterise(boxes, (info.height, info.width), job.ellipses)
+    records = human_records(marked)
+    return job.site.write(
+        RegionLabels(info.placement, classes, cells, records, next_cell_id=len(marked) + 1)
+    )

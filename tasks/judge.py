@@ -13,9 +13,9 @@ from tasks.relabel import RELABELLED
 from tasks.stage import Work, stage
 
 if TYPE_CHECKING:
-    from models.methods.rounds import RegionChange
+    from models.methods.rounds import LabelledPixels, RegionChange
     from models.methods.settings import StopSettings
-    from storage.labels.store import LabelVersion
+    from storage.labels.region import StoredRegion
 
 
 @stage(name="judge", version=1, makes=Kind.CARD)
@@ -29,10 +29,16 @@ def judge(
 ) -> Ref:
     """Compare two label versions in the regions that the later one relabelled."""
     from models.methods.rounds import judge as decide
+    from storage.block_work import hired
     from storage.labels.store import open_version
 
     old, new = open_version(work.at, before), open_version(work.at, after)
-    changes = [_change(old, new, name) for name in new.info.parameters[RELABELLED]]
+    regions = (
+        (old.region(name) if name in old.entries else None, new.region(name))
+        for name in new.info.parameters[RELABELLED]
+    )
+    with hired(work.dask) as workers:
+        changes = [change for _, change in workers.each(changed, regions)]
     verdict = decide(changes, round_number, stop)
     card: dict[str, Any] = {
         "before": before.digest,
@@ -51,22 +57,23 @@ def judge(
     return save_card(work.at, card)
 
 
-def _change(old: LabelVersion, new: LabelVersion, region_id: str) -> RegionChange:
+def changed(versions: tuple[StoredRegion | None, StoredRegion]) -> RegionChange:
+    """Return how one region differs between two versions; the first may not have it."""
     from models.methods.rounds import LabelledPixels, RegionChange
+    from storage.block_work import require_seen
 
-    after = _pixels(new, region_id)
-    records = new.records(region_id)
-    known_before = region_id in old.region_ids
+    old, new = versions
+    require_seen(new.folder)
+    after, records = _pixels(new), new.records()
     nothing = LabelledPixels(np.zeros_like(after.classes), np.zeros_like(after.cells))
-    before = _pixels(old, region_id) if known_before else nothing
+    before = _pixels(old) if old else nothing
     return RegionChange.between(before, after, records.cell_ids[records.is_human])
 
 
-def _pixels(version: LabelVersion, region_id: str) -> Any:  # noqa: ANN401  # numpy stays lazy
+def _pixels(region: StoredRegion) -> LabelledPixels:
     from models.methods.rounds import LabelledPixels
 
-    classes = np.asarray(version.classes(region_id)[:])
-    return LabelledPixels(classes, np.asarray(version.cells(region_id)[:]))
+    return LabelledPixels(np.asarray(region.classes()[:]), np.asarray(region.cells()[:]))
 
 
 def _number(value: float) -> float | None:

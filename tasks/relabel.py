@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from models.merging.settings import MergeSettings
     from models.merging.three_steps import HumanCells
     from storage.detections import StoredDetections
-    from storage.labels.store import LabelDraft, LabelVersion
+    from storage.labels.region import StoredRegion
+    from storage.labels.writing import Site, Written
     from storage.regions import RegionInfo
 
 RELABELLED = "relabelled"
@@ -49,69 +50,93 @@ def relabel(
 
     Regions that were not predicted are taken over unchanged.
     """
+    from storage.block_work import hired
     from storage.detections import open_detections
     from storage.labels.store import LabelDraft, open_version
     from storage.regions import open_regions
 
     source, found = open_regions(work.at, regions), open_detections(work.at, detections)
     root, parent = open_version(work.at, annotated), open_version(work.at, previous)
-    with LabelDraft(
-        work.at, parent=previous, chain=step.chain, round=step.number, stage=step.arm,
-        parameters={
-            RELABELLED: sorted(found.regions),
-            "checkpoint": found.facts["checkpoint"],
-            "merging": step.merging.model_dump(mode="json"),
-        },
-    ) as draft:  # fmt: skip
+    parameters = {
+        RELABELLED: sorted(found.regions),
+        "checkpoint": found.facts["checkpoint"],
+        "merging": step.merging.model_dump(mode="json"),
+    }
+    with (
+        LabelDraft(
+            work.at, parent=previous, chain=step.chain, round=step.number, stage=step.arm,
+            parameters=parameters,
+        ) as draft,
+        hired(work.dask) as workers,
+    ):  # fmt: skip
         for region_id in set(parent.region_ids) - set(found.regions):
             draft.keep(region_id)
-        one = _Relabelling(root, parent, found, step)
-        for done, region_id in enumerate(sorted(found.regions)):
+        # The list of all regions is not sent with each of them.
+        alone = replace(found, folder=found.folder.absolute(), regions={})
+        jobs = (
+            Merging(
+                draft.site(one),
+                source.info(one),
+                root.region(one) if one in root.entries else None,
+                alone,
+                step,
+            )
+            for one in sorted(found.regions)
+        )
+        for done, (_, written) in enumerate(workers.each(merged, jobs), start=1):
+            draft.take(written)
             work.progress(done, len(found.regions))
-            one.write(draft, source.info(region_id))
         return draft.commit()
 
 
 @dataclass(frozen=True, slots=True)
-class _Relabelling:
-    root: LabelVersion
-    parent: LabelVersion
+class Merging:
+    """One region to merge: all that a worker is sent."""
+
+    site: Site
+    info: RegionInfo
+    root: StoredRegion | None
+    """As a person drew it; None where nobody looked."""
     found: StoredDetections
     step: Step
 
-    def write(self, draft: LabelDraft, info: RegionInfo) -> None:
-        """Add one region of the next version to the draft."""
-        from models.merging.records import Provenance, next_records
-        from models.merging.relabel import relabel as merge_region
 
-        masks, (previous, records) = self.found.masks(info.region_id), self._before(info)
-        inner = masks.inner.astype(np.float32) / np.float32(255)
-        human = self._human(info)
-        result = merge_region(masks.classes, inner, human, previous, self.step.merging)
-        provenance = Provenance(self.step.number, self.step.arm, self.found.facts["checkpoint"])
-        following = next_records(result, records, info.placement, provenance)
-        draft.put(
-            info.region_id, info.placement, result.classes, result.cells, following,
-            result.next_cell_id,
-        )  # fmt: skip
+def merged(job: Merging) -> Written:
+    """Write one region of the next label version."""
+    from models.merging.records import Provenance, next_records
+    from models.merging.relabel import relabel as merge_region
+    from storage.block_work import require_seen
+    from storage.labels.contract import RegionLabels
 
-    def _before(self, info: RegionInfo) -> tuple[Previous, CellRecords]:
-        from models.merging.relabel import Previous
+    require_seen(job.site.workshop, job.found.folder)
+    info, step = job.info, job.step
+    masks, (previous, records) = job.found.masks(info.region_id), _before(job)
+    inner = masks.inner.astype(np.float32) / np.float32(255)
+    result = merge_region(masks.classes, inner, _human(job), previous, step.merging)
+    provenance = Provenance(step.number, step.arm, job.found.facts["checkpoint"])
+    following = next_records(result, records, info.placement, provenance)
+    labels = RegionLabels(
+        info.placement, result.classes, result.cells, following, result.next_cell_id
+    )
+    return job.site.write(labels)
 
-        if info.region_id not in self.parent.region_ids:
-            nothing = np.zeros((info.height, info.width), np.uint32)
-            return Previous(nothing, 1), CellRecords.none()
-        cells = np.asarray(self.parent.cells(info.region_id)[:])
-        following = self.parent.next_cell_id(info.region_id)
-        return Previous(cells, following), self.parent.records(info.region_id)
 
-    def _human(self, info: RegionInfo) -> HumanCells:
-        from models.merging.three_steps import HumanCells
+def _before(job: Merging) -> tuple[Previous, CellRecords]:
+    from models.merging.relabel import Previous
 
-        if info.region_id not in self.root.region_ids:
-            shape = (info.height, info.width)
-            return HumanCells(np.zeros(shape, np.uint8), np.zeros(shape, np.uint32))
-        records = self.root.records(info.region_id)
-        classes = np.asarray(self.root.classes(info.region_id)[:])
-        cells = np.asarray(self.root.cells(info.region_id)[:])
-        return HumanCells.select(classes, cells, records.cell_ids[records.is_human])
+    parent = job.site.parent
+    if parent is None:
+        nothing = np.zeros((job.info.height, job.info.width), np.uint32)
+        return Previous(nothing, 1), CellRecords.none()
+    return Previous(np.asarray(parent.cells()[:]), parent.entry.next_cell_id), parent.records()
+
+
+def _human(job: Merging) -> HumanCells:
+    from models.merging.three_steps import HumanCells
+
+    if job.root is None:
+        shape = (job.info.height, job.info.width)
+        return HumanCells(np.zeros(shape, np.uint8), np.zeros(shape, np.uint32))
+    records = job.root.records()
+    classes, cells = np.asarray(job.root.classes()[:]), np.asarray(job.root.cells()[:])
+    return HumanCells.select(classes, cells, records.cell_ids[records.is_human])

@@ -10,31 +10,42 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import asdict, dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 
 from models.annotations import Origin, PixelClass
-from models.errors import NotFoundError, WorkspaceError
-from storage.arrays import CHUNK_PX, SHARD_PX, folder_name
+from models.errors import NotFoundError
+from storage.arrays import folder_name
+from storage.block_work import hired
 from storage.geojson import new_file
 from storage.labels.export import COLOURS, Exported
 from storage.labels.export_regions import Ground
+from storage.labels.levels import (
+    Image,
+    is_one_block,
+    level_shapes,
+    n_blocks,
+    new_levels,
+    steps_of,
+    unwritable,
+    write_blocks,
+)
 from storage.labels.schema import CELLS, CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from models.annotations import CellRecords
     from models.geometry.tiles import Placement
+    from models.runtime_settings import DaskSettings
+    from storage.block_work import Workers
+    from storage.labels.levels import Blocks
     from storage.labels.store import LabelVersion
 
 OME = "0.5"
-COARSEST_PX = 512
-"""Levels are added until both sides of the last are this or less."""
 MOST_PROPERTIES = 100_000
 """Cells that are described one by one: every reader parses all of them before the first pixel."""
 _CLASS_COLOURS = {
@@ -52,6 +63,7 @@ def export_ome_zarr(
     progress: Callable[[int, int], None] | None = None,
     *,
     ground: Ground | None = None,
+    dask: DaskSettings | None = None,
 ) -> Exported:
     """Write one OME-Zarr group per region, each visible only when it is whole.
 
@@ -63,6 +75,8 @@ def export_ome_zarr(
         Called with the number of blocks done and their total.
     ground
         What is known of the regions, from `Ground.of`: without it there are no micrometres.
+    dask
+        The cluster that writes the blocks; without it threads do. The result is the same.
 
     Raises
     ------
@@ -72,29 +86,84 @@ def export_ome_zarr(
         If something cannot be written.
     IntegrityError
         If the version was altered on disk. Whatever is raised, no half of a region is left.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
     # All are looked for before the first is written: it may take an hour.
     targets = {one: new_file(folder, folder_name(one)) for one in version.region_ids}
-    total = sum(_n_blocks(version.classes(one).shape) for one in targets)
-    done, n_cells = 0, 0
-    for region_id, target in targets.items():
-        pending = target.with_name(f".{target.name}.part")
+    exporting = _Exporting(version, ground or Ground(), targets, progress)
+    try:
+        with hired(dask) as workers:
+            exporting.run(workers)
+    finally:
+        exporting.clean()  # when no thread writes any more
+    return Exported(tuple(targets.values()), exporting.n_cells)
+
+
+class _Exporting:
+    def __init__(
+        self,
+        version: LabelVersion,
+        ground: Ground,
+        targets: dict[str, Path],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._version, self._ground, self._targets = version, ground, targets
+        self._progress = progress
+        self._shapes = {one: version.classes(one).shape for one in targets}
+        self._total = sum(2 * n_blocks(shape) for shape in self._shapes.values())
+        self._done = self.n_cells = 0
+        self._pending: dict[str, Path] = {}
+
+    def run(self, workers: Workers) -> None:
+        """Write small regions side by side, and large ones level by level."""
+        large = [one for one, shape in self._shapes.items() if not is_one_block(shape)]
+        small = (
+            blocks
+            for region_id in self._targets
+            if region_id not in large
+            for blocks in self._begun(region_id)[0]
+        )
+        for blocks, n_written in workers.each(write_blocks, small):
+            self._tell(n_written)
+            self._finish(blocks.region_id)
+        for region_id in large:
+            for step in self._begun(region_id):
+                for _, n_written in workers.each(write_blocks, step):
+                    self._tell(n_written)
+            self._finish(region_id)
+
+    def _begun(self, region_id: str) -> list[list[Blocks]]:
+        """Write all of a region but its pixels; return the work on those."""
+        target = self._targets[region_id]
+        pending = target.with_name(f".{target.name}.part").absolute()
+        self._pending[region_id] = pending
+        region = _Region.of(self._version, region_id, self._ground)
         try:
             shutil.rmtree(pending, ignore_errors=True)  # of a process that was killed
-            region = _Region.of(version, region_id, ground or Ground())
-            for _ in region.write(pending):
-                done += 1
-                if progress:
-                    progress(done, total)
-            n_cells += len(region.records)
-            pending.rename(target)
+            images = region.begin(pending)
         except OSError as error:
-            if isinstance(error, WorkspaceError):
-                raise
-            raise _unwritable(target, error) from error
-        finally:
+            raise unwritable(target, error) from error
+        self.n_cells += len(region.records)
+        return steps_of(region_id, images)
+
+    def _finish(self, region_id: str) -> None:
+        try:
+            self._pending[region_id].rename(self._targets[region_id])
+        except OSError as error:
+            raise unwritable(self._targets[region_id], error) from error
+        del self._pending[region_id]
+
+    def _tell(self, n_written: int) -> None:
+        for _ in range(n_written):
+            self._done += 1
+            if self._progress:
+                self._progress(self._done, self._total)
+
+    def clean(self) -> None:
+        """Remove what did not become whole."""
+        for pending in self._pending.values():
             shutil.rmtree(pending, ignore_errors=True)
-    return Exported(tuple(targets.values()), n_cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +181,28 @@ class _Region:
         mpp = _pixel_size(ground, region_id)
         return cls(version, region_id, mpp, version.records(region_id))
 
-    def write(self, path: Path) -> Iterator[None]:
-        """Write everything; yields after each block."""
+    def begin(self, path: Path) -> tuple[Image, ...]:
+        """Write everything but pixels; return the images."""
         lineage = self.lineage()
         zarr.create_group(store=str(path), attributes={"signetflow": lineage})
         listed = {"ome": {"version": OME, "labels": [CELLS, CLASSES]}, "signetflow": lineage}
         zarr.create_group(store=str(path / "labels"), attributes=listed)
-        for name, stored, said in (
-            (CELLS, self.version.cells(self.region_id), _cells(self.records)),
-            (CLASSES, self.version.classes(self.region_id), _classes()),
+        region = self.version.region(self.region_id)
+        images = []
+        for name, shape, said in (
+            (CELLS, region.cells().shape, _cells(self.records)),
+            (CLASSES, region.classes().shape, _classes()),
         ):
             ome = {
                 "version": OME,
-                "multiscales": [self.multiscale(name, stored.shape)],
+                "multiscales": [self.multiscale(name, shape)],
                 "image-label": {"version": OME, **said},
             }
             group = path / "labels" / name
             zarr.create_group(store=str(group), attributes={"ome": ome, "signetflow": lineage})
-            yield from _write_pyramid(group, stored)
+            images.append(Image(region.folder / name, group, shape))
+            new_levels(images[-1])
+        return tuple(images)
 
     def lineage(self) -> dict[str, Any]:
         """Return where the labels come from."""
@@ -165,15 +238,6 @@ class _Region:
         }
 
 
-def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return the shapes of all levels of a pyramid, the finest first."""
-    shapes = [(shape[0], shape[1])]
-    while max(shapes[-1]) > COARSEST_PX:
-        height, width = shapes[-1]
-        shapes.append((-(-height // 2), -(-width // 2)))
-    return shapes
-
-
 def _transforms(placement: Placement, level: int, mpp: float) -> list[dict[str, Any]]:
     pixel = placement.downsample * 2**level
     # From the corner of a pixel to its centre, from the corner of the slide to that of its first.
@@ -183,45 +247,6 @@ def _transforms(placement: Placement, level: int, mpp: float) -> list[dict[str, 
         {"type": "scale", "scale": [pixel * mpp, pixel * mpp]},
         {"type": "translation", "translation": [(start + to_centre) * mpp for start in corner]},
     ]
-
-
-def _write_pyramid(group: Path, stored: zarr.Array[Any]) -> Iterator[None]:
-    """Write all levels, shard by shard: each level is read from the one before."""
-    # Level 0 is copied, not linked: a program that edits it would change the version itself.
-    source, step = stored, 1
-    for level, shape in enumerate(level_shapes(stored.shape)):
-        target = _new_array(group / str(level), shape, stored)
-        for part in _blocks(shape):
-            wider = tuple(slice(one.start * step, one.stop * step, step) for one in part)
-            target[part] = np.asarray(source[wider])
-            yield
-        source, step = target, 2
-
-
-def _new_array(path: Path, shape: tuple[int, int], like: zarr.Array[Any]) -> zarr.Array[Any]:
-    shard = tuple(min(SHARD_PX, -(-side // CHUNK_PX) * CHUNK_PX) for side in shape)
-    return zarr.create_array(
-        store=str(path),
-        shape=shape,
-        dtype=like.dtype,
-        chunks=(CHUNK_PX, CHUNK_PX),
-        shards=shard,
-        fill_value=like.fill_value,
-        # Blosc and crc32c belong to the core of zarr v3, so that every reader knows them.
-        compressors=like.compressors,
-        dimension_names=("y", "x"),
-    )
-
-
-def _blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    for top, left in product(*(range(0, side, SHARD_PX) for side in shape)):
-        bottom, right = min(top + SHARD_PX, shape[0]), min(left + SHARD_PX, shape[1])
-        yield slice(top, bottom), slice(left, right)
-
-
-def _n_blocks(shape: tuple[int, ...]) -> int:
-    levels = level_shapes(shape)
-    return 2 * sum(math.prod(-(-side // SHARD_PX) for side in one) for one in levels)
 
 
 def _cells(records: CellRecords) -> dict[str, list[dict[str, Any]]]:
@@ -267,9 +292,3 @@ def _pixel_size(ground: Ground, region_id: str) -> float | None:
         return ground.catalogue.item(ground.regions.info(region_id).item).mpp
     except NotFoundError:
         return None
-
-
-def _unwritable(path: Path, error: OSError) -> WorkspaceError:
-    return WorkspaceError(
-        f"{path}: cannot be written: {error.strerror or error}. Give another --output."
-    )

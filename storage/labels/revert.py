@@ -11,13 +11,14 @@ The rest stays as it is: cells that are not taken back keep their pixels, record
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.annotations import Origin, PixelClass
+from models.annotations import Origin, PixelClass, Ragged
 from models.errors import WrongUseError
+from storage.block_work import hired, require_seen
 from storage.labels.log import ancestry
 from storage.labels.store import LabelDraft, open_version
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.annotations import CellRecords
+    from models.runtime_settings import DaskSettings
+    from storage.block_work import Workers
+    from storage.labels.region import StoredRegion
     from storage.labels.store import LabelVersion
+    from storage.labels.writing import Site, Written
     from storage.layout import Ref, Workspace
 
 REVERT = "revert"
@@ -90,45 +95,75 @@ class Reverted:
 
 
 def revert(
-    at: Workspace, ref: Ref, what: What, progress: Callable[[int, int], None] | None = None
+    at: Workspace,
+    ref: Ref,
+    what: What,
+    progress: Callable[[int, int], None] | None = None,
+    dask: DaskSettings | None = None,
 ) -> Reverted:
     """Commit a version without what is taken back and what grew from it.
+
+    Parameters
+    ----------
+    at, ref, what
+        The workspace, the version, and which of its cells.
+    progress : callable, optional
+        Called with how many regions were looked at and how many there are.
+    dask : DaskSettings, optional
+        The cluster that works on the regions; without it threads do. The result is the same.
 
     Raises
     ------
     NotFoundError
         If an ancestor of the version is gone: nobody can tell then what grew from what.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
     line = [open_version(at, info.ref) for info in reversed(ancestry(at, ref))]
     version = line[-1]
     doomed = {}
-    for done, region_id in enumerate(version.region_ids):
-        found = tainted(line, region_id, what)
-        if len(found):
-            doomed[region_id] = found
-        if progress:
-            progress(done + 1, len(version.region_ids))
-    n_cells = sum(version.info.n_cells.values())
-    if not doomed:
-        return Reverted(ref, {}, n_cells)
-    made = _committed(at, version, doomed, what)
+    with hired(dask) as workers:
+        suspects = (Suspect.of(line, region_id, what) for region_id in version.region_ids)
+        for done, (suspect, found) in enumerate(workers.each(tainted, suspects), start=1):
+            if len(found):
+                doomed[suspect.region_id] = found
+            if progress:
+                progress(done, len(version.region_ids))
+        n_cells = sum(version.info.n_cells.values())
+        if not doomed:
+            return Reverted(ref, {}, n_cells)
+        made = _committed(at, version, doomed, what, workers)
     removed = {name: len(cells) for name, cells in doomed.items()}
     return Reverted(made, removed, n_cells - sum(removed.values()))
 
 
-def tainted(line: list[LabelVersion], region_id: str, what: What) -> NDArray[np.uint32]:
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One region in all versions of a line that have it, the oldest first."""
+
+    region_id: str
+    line: tuple[StoredRegion, ...]
+    what: What
+
+    @classmethod
+    def of(cls, line: list[LabelVersion], region_id: str, what: What) -> Suspect:
+        """Return a region of a line of versions."""
+        having = (version for version in line if region_id in version.entries)
+        return cls(region_id, tuple(version.region(region_id) for version in having), what)
+
+
+def tainted(suspect: Suspect) -> NDArray[np.uint32]:
     """Return the ids of the cells of the last version of a line that are to go, in one region."""
     gone = np.zeros(0, np.uint32)
     known = np.zeros(0, np.uint32)
     before = ""
-    for version in line:
-        if region_id not in version.entries:
-            continue
-        content = version.entries[region_id].content
+    for region in suspect.line:
+        require_seen(region.folder)
+        content = region.entry.content
         if content == before:
             continue  # kept as it was: its records speak of an earlier step
-        before, records = content, version.records(region_id)
-        gone = _next(gone, known, records, what)
+        before, records = content, region.records()
+        gone = _next(gone, known, records, suspect.what)
         known = records.cell_ids
     return gone
 
@@ -149,7 +184,11 @@ def _next(
 
 
 def _committed(
-    at: Workspace, version: LabelVersion, doomed: dict[str, NDArray[np.uint32]], what: What
+    at: Workspace,
+    version: LabelVersion,
+    doomed: dict[str, NDArray[np.uint32]],
+    what: What,
+    workers: Workers,
 ) -> Ref:
     info = version.info
     parameters = {"taken_back": what.to_json()}
@@ -159,26 +198,36 @@ def _committed(
         for region_id in version.region_ids:
             if region_id not in doomed:
                 draft.keep(region_id)
-                continue
-            classes = np.asarray(version.classes(region_id)[:])
-            cells = np.asarray(version.cells(region_id)[:])
-            is_gone = np.isin(cells, doomed[region_id])
-            classes[is_gone] = PixelClass.BACKGROUND
-            cells[is_gone] = 0
-            records = version.records(region_id)
-            draft.put(
-                region_id, version.placement(region_id), classes, cells,
-                _remaining(records, doomed[region_id]), version.next_cell_id(region_id),
-            )  # fmt: skip
+        jobs = (
+            Erasing(draft.site(region_id), version.region(region_id), cells)
+            for region_id, cells in doomed.items()
+        )
+        for _, written in workers.each(erased, jobs):
+            draft.take(written)
         return draft.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """One region that some cells are taken out of: all that a worker is sent."""
+
+    site: Site
+    region: StoredRegion
+    gone: NDArray[np.uint32]
+    """Ids of the cells."""
+
+
+def erased(job: Erasing) -> Written:
+    """Write one region without some of its cells."""
+    labels = job.region.labels()
+    is_gone = np.isin(labels.cells, job.gone)
+    labels.classes[is_gone] = PixelClass.BACKGROUND
+    labels.cells[is_gone] = 0
+    return job.site.write(replace(labels, records=_remaining(labels.records, job.gone)))
 
 
 def _remaining(records: CellRecords, gone: NDArray[np.uint32]) -> CellRecords:
     """Return the records of the cells that stay, each grown from itself."""
-    from dataclasses import replace
-
-    from models.annotations import Ragged
-
     kept = records.take(~np.isin(records.cell_ids, gone))
     itself = Ragged(kept.cell_ids.astype(np.uint32), np.arange(len(kept) + 1, dtype=np.int64))
     return replace(kept, parents=itself)

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from models.annotations import CellRecords, PixelClass
 from models.errors import LabelContractError, NotFoundError
-from storage.arrays import folder_name, open_array, write_array
+from storage.arrays import folder_name
 from storage.artefacts import canonical_json, commit, draft, manifest_of, opened
-from storage.checked import altered_error
-from storage.labels.contract import (
-    RegionLabels,
-    require_agreement,
-    require_all_regions,
-    require_continuation,
-    require_human_pixels,
-    require_human_records,
-)
-from storage.labels.identity import region_entry, version_digest
-from storage.labels.records import (
-    human_digest,
-    read_kin,
-    read_parents,
-    read_records,
-    write_records,
-)
+from storage.labels.contract import RegionLabels, require_all_regions
+from storage.labels.identity import version_digest
+from storage.labels.region import StoredRegion, unaltered
 from storage.labels.schema import (
-    CELLS,
-    CLASSES,
     PERSON_STAGES,
     RECORDS,
     REGIONS,
@@ -47,6 +26,7 @@ from storage.labels.schema import (
     human_total,
     read_info,
 )
+from storage.labels.writing import Site
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
@@ -54,16 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import numpy as np
     import zarr
     from numpy.typing import NDArray
 
-    from models.annotations import Ragged
+    from models.annotations import CellRecords, Ragged
     from models.geometry.tiles import Placement
-
-LEVEL = 2
-"""How hard zstd tries; not part of a version's identity, which is that of decoded content."""
-WRITERS = 3
-"""Threads that write a region: pixels, ids, records."""
+    from storage.labels.writing import Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +58,25 @@ class LabelVersion:
         """Return the regions, sorted."""
         return tuple(self.entries)
 
+    def region(self, region_id: str) -> StoredRegion:
+        """Return one region, to be read by whoever is handed it.
+
+        Raises
+        ------
+        NotFoundError
+            If the version does not have it.
+        """
+        entry, name = self._entry(region_id), folder_name(region_id)
+        sha256 = self.hashes.get(f"{name}/{RECORDS}", "")
+        return StoredRegion(region_id, (self.folder / name).absolute(), entry, sha256)
+
     def classes(self, region_id: str) -> zarr.Array[Any]:
         """Return the (h, w) uint8 array of `PixelClass`."""
-        return open_array(self._region(region_id) / CLASSES)
+        return self.region(region_id).classes()
 
     def cells(self, region_id: str) -> zarr.Array[Any]:
         """Return the (h, w) uint32 array of cell ids."""
-        return open_array(self._region(region_id) / CELLS)
+        return self.region(region_id).cells()
 
     def records(self, region_id: str) -> CellRecords:
         """Return where each cell comes from, boxes and outlines in level-0 pixels.
@@ -97,21 +86,15 @@ class LabelVersion:
         IntegrityError
             If the table was altered on disk.
         """
-        return read_records(self._table(region_id))
+        return self.region(region_id).records()
 
     def parents(self, region_id: str) -> tuple[NDArray[np.uint32], Ragged]:
         """Return the cell ids of a region and the parents of each; quicker than all records."""
-        return read_parents(self._table(region_id))
+        return self.region(region_id).parents()
 
     def kin(self, region_id: str, cells: NDArray[np.uint32]) -> CellRecords:
         """Return the records of some cells and of all that share a parent, without outlines."""
-        return read_kin(self._table(region_id), cells)
-
-    def _table(self, region_id: str) -> bytes:
-        """Return the bytes of the table of records as they were written."""
-        path = self._region(region_id) / RECORDS
-        # Parquet would read some flipped bits as other numbers; pixels carry checksums themselves.
-        return _unaltered(path, self.hashes[str(path.relative_to(self.folder))])
+        return self.region(region_id).kin(cells)
 
     def placement(self, region_id: str) -> Placement:
         """Return where the arrays lie on their slide."""
@@ -129,10 +112,6 @@ class LabelVersion:
             )
         return self.entries[region_id]
 
-    def _region(self, region_id: str) -> Path:
-        self._entry(region_id)
-        return self.folder / folder_name(region_id)
-
 
 def open_version(at: Workspace, ref: Ref) -> LabelVersion:
     """Return a label version.
@@ -145,23 +124,17 @@ def open_version(at: Workspace, ref: Ref) -> LabelVersion:
     folder = opened(at, ref)
     files = manifest_of(at, ref)["files"]
     hashes = {name: entry["sha256"] for name, entry in files.items()}
-    _unaltered(folder / VERSION, hashes[VERSION])
-    entries = json.loads(_unaltered(folder / REGIONS, hashes[REGIONS]))
+    unaltered(folder / VERSION, hashes[VERSION])
+    entries = json.loads(unaltered(folder / REGIONS, hashes[REGIONS]))
     regions = {name: RegionEntry.from_json(entry) for name, entry in entries.items()}
     return LabelVersion(read_info(folder), folder, regions, hashes)
 
 
-def _unaltered(path: Path, sha256: str) -> bytes:
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise altered_error(path)
-    return content
-
-
 class LabelDraft:
-    """A label version that is being written; one process, one region after the other.
+    """A label version that is being written, by one process or by workers that it asks.
 
-    Use as a context manager: without `commit`, nothing of it remains.
+    Use as a context manager: without `commit`, nothing of it remains. A region is written by `put`,
+    or by a worker that is sent its `site`; what that returns is for `take`.
 
     Parameters
     ----------
@@ -203,7 +176,8 @@ class LabelDraft:
 
     def __enter__(self) -> Self:
         self._work = self._open.enter_context(draft(self._at, Kind.LABELS))
-        self._writers = self._open.enter_context(ThreadPoolExecutor(WRITERS))
+        # A folder of its own: whoever writes on after the commit does not write into the version.
+        self._workshop = self._open.enter_context(draft(self._at, Kind.LABELS)).path.absolute()
         return self
 
     def __exit__(
@@ -226,20 +200,23 @@ class LabelDraft:
             If classes, cells and records are at odds, or a person's cell was changed.
         """
         labels = RegionLabels(placement, classes, cells, records, next_cell_id)
-        self._check(region_id, labels)
-        folder = self._new_folder(region_id)
-        # Compressing and hashing leave the interpreter free; all is written when `put` returns.
-        written = (
-            self._writers.submit(write_array, folder / CELLS, cells, 0, LEVEL),
-            self._writers.submit(
-                write_array, folder / CLASSES, classes, int(PixelClass.IGNORE), LEVEL
-            ),
-            self._writers.submit(write_records, folder / RECORDS, records),
+        self.take(self.site(region_id).write(labels))
+
+    def site(self, region_id: str) -> Site:
+        """Return where somebody may write a region of the version."""
+        self._require_new(region_id)
+        parent, drawn = (
+            version.region(region_id) if version and region_id in version.entries else None
+            for version in (self._parent, self._drawn)
         )
-        entry = region_entry(labels)
-        for one in written:
-            one.result()
-        self._entries[region_id] = entry
+        keeps_drawn = self._drawn is not None
+        return Site(region_id, self._workshop, parent, drawn, keeps_drawn=keeps_drawn)
+
+    def take(self, written: Written) -> None:
+        """Take over what somebody wrote at its site."""
+        self._require_new(written.region_id)
+        written.folder.rename(self._work.path / folder_name(written.region_id))
+        self._entries[written.region_id] = written.entry
 
     def keep(self, region_id: str) -> None:
         """Take one region over from the parent, as hard links: nothing is copied.
@@ -252,7 +229,9 @@ class LabelDraft:
         if self._parent is None or region_id not in self._parent.entries:
             raise NotFoundError(f"region {region_id} cannot be kept: the parent does not have it.")
         source = self._parent.folder / folder_name(region_id)
-        target = self._new_folder(region_id)
+        self._require_new(region_id)
+        target = self._work.path / folder_name(region_id)
+        target.mkdir()
         for path in sorted(source.rglob("*")):
             linked = target / path.relative_to(source)
             if path.is_dir():
@@ -293,33 +272,8 @@ class LabelDraft:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _new_folder(self, region_id: str) -> Path:
+    def _require_new(self, region_id: str) -> None:
         if region_id in self._entries:
             raise LabelContractError(
                 f"labels of region {region_id}: written twice in one version; put each region once."
             )
-        folder = self._work.path / folder_name(region_id)
-        folder.mkdir()
-        return folder
-
-    def _check(self, region_id: str, labels: RegionLabels) -> None:
-        require_agreement(region_id, labels)
-        if self._parent is None:
-            return
-        known = region_id in self._parent.entries
-        if known:
-            require_continuation(region_id, labels, self._parent.entries[region_id])
-        if self._drawn is None:
-            return
-        self._check_human_records(region_id, labels.records)
-        if region_id in self._drawn.entries and labels.records.is_human.any():
-            drawn = self._drawn.classes(region_id)[:], self._drawn.cells(region_id)[:]
-            require_human_pixels(region_id, labels, (np.asarray(drawn[0]), np.asarray(drawn[1])))
-
-    def _check_human_records(self, region_id: str, records: CellRecords) -> None:
-        """Compare digests; the table of the parent is read only to say what is wrong."""
-        parent = self._parent
-        if parent is None or region_id not in parent.entries:
-            require_human_records(region_id, records, CellRecords.none())
-        elif human_digest(records) != parent.entries[region_id].human_digest:
-            require_human_records(region_id, records, parent.records(region_id))

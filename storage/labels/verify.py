@@ -6,22 +6,15 @@ More than reading does: a reader trusts a file of the right size and time, and s
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from models.errors import IntegrityError, LabelContractError, WorkspaceError
+from models.errors import IntegrityError, WorkspaceError
 from storage.arrays import folder_name
-from storage.artefacts import MANIFEST, distrust_file, files_of, hash_file, manifest_of
-from storage.labels.contract import (
-    RegionLabels,
-    require_agreement,
-    require_continuation,
-    require_human_pixels,
-    require_human_records,
-)
-from storage.labels.identity import region_entry, version_digest
+from storage.artefacts import MANIFEST, distrust_file, files_of, manifest_of
+from storage.block_work import hired
+from storage.labels.findings import AGAIN, IMPORT_AGAIN, REPORT, Checked, Finding
+from storage.labels.identity import version_digest
 from storage.labels.schema import (
     PERSON_STAGES,
     REGIONS,
@@ -31,6 +24,7 @@ from storage.labels.schema import (
     human_total,
     read_info,
 )
+from storage.labels.soundness import Hashed, Question, hashed, look
 from storage.labels.store import LabelVersion
 from storage.layout import Kind, Ref, Workspace
 
@@ -38,54 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from models.runtime_settings import DaskSettings
+    from storage.block_work import Workers
+    from storage.labels.region import StoredRegion
     from storage.labels.schema import VersionInfo
+    from storage.labels.soundness import Answer
 
-AGAIN = "run the command that made it again: what is damaged is made anew"
-IMPORT_AGAIN = "import the same reviewed file again: only a person's corrections make this version"
-REPORT = "it was not written by this signetflow, or was tampered with; do not train on it"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is wrong with a label version."""
-
-    version: str
-    """Digest."""
-    place: str
-    """File, or region, or empty for the version as a whole."""
-    what: str
-    remedy: str
-
-    def to_json(self) -> dict[str, str]:
-        """Return everything as JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        place = f"{self.place}: " if self.place else ""
-        return f"{self.version[:8]}: {place}{self.what}; {self.remedy}."
-
-
-@dataclass(slots=True)
-class Checked:
-    """What was looked at, and what was found."""
-
-    findings: list[Finding] = field(default_factory=list)
-    n_versions: int = 0
-    n_regions: int = 0
-    """Regions whose pixels were decoded; one that several versions share counts once."""
-    n_files: int = 0
-    n_bytes: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON."""
-        return {
-            "ok": not self.findings,
-            "versions": self.n_versions,
-            "regions_decoded": self.n_regions,
-            "files_hashed": self.n_files,
-            "bytes_hashed": self.n_bytes,
-            "findings": [one.to_json() for one in self.findings],
-        }
+_Inode: TypeAlias = "tuple[int, int]"
+"""Device and inode of a file."""
+_Key: TypeAlias = "tuple[_Inode, ...]"
 
 
 def version_refs(at: Workspace) -> list[Ref]:
@@ -95,7 +50,10 @@ def version_refs(at: Workspace) -> list[Ref]:
 
 
 def verify(
-    at: Workspace, refs: Sequence[Ref], progress: Callable[[int, int], None] | None = None
+    at: Workspace,
+    refs: Sequence[Ref],
+    progress: Callable[[int, int], None] | None = None,
+    dask: DaskSettings | None = None,
 ) -> Checked:
     """Check label versions thoroughly.
 
@@ -110,17 +68,59 @@ def verify(
     refs : sequence of Ref
     progress : callable, optional
         Called with how many regions are done and how many there are.
+    dask : DaskSettings, optional
+        The cluster that looks at the regions; without it threads do. The result is the same.
+
+    Raises
+    ------
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
-    return _Verification(at, progress).run(refs)
+    with hired(dask) as workers:
+        return _Verification(at, workers, progress).run(refs)
+
+
+@dataclass(slots=True)
+class _Look:
+    """One version while it is looked at."""
+
+    version: LabelVersion
+    inodes: dict[str, _Inode] = field(default_factory=dict)
+    """Of each file that is there, by its name in the folder."""
+    names: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the files of each region's folder; those of no region are under an empty name."""
+    files: dict[str, Hashed] = field(default_factory=dict)
+    keys: dict[str, _Key | None] = field(default_factory=dict)
+    """What makes up each region on the disk."""
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Find the files."""
+        folders = {folder_name(region_id) for region_id in self.version.entries}
+        for name in self.version.hashes:
+            folder = name.partition("/")[0]
+            self.names.setdefault(folder if folder in folders else "", []).append(name)
+            inode = _inode(self.version.folder / name)
+            if inode:
+                self.inodes[name] = inode
+
+    def files_of(self, region_id: str) -> list[str]:
+        """Return the names of the files of a region."""
+        return self.names.get(folder_name(region_id), [])
+
+    def is_damaged(self, name: str) -> bool:
+        """Return whether a file was hashed and is not as it was written."""
+        return name in self.files and self.files[name].sha256 != self.version.hashes[name]
 
 
 class _Verification:
-    def __init__(self, at: Workspace, progress: Callable[[int, int], None] | None) -> None:
-        self.at, self.progress, self.checked = at, progress, Checked()
-        self.hashes: dict[tuple[int, int], str] = {}
-        """Sha256 by device and inode."""
-        self.sound: set[tuple[tuple[int, int], ...]] = set()
-        """Regions that were decoded and agree, by the inodes of their files."""
+    def __init__(
+        self, at: Workspace, workers: Workers, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.at, self.workers, self.progress, self.checked = at, workers, progress, Checked()
+        self.hashes: dict[_Inode, Hashed] = {}
+        self.sound: set[_Key] = set()
+        """Regions that were decoded and agree."""
         self.versions: dict[str, LabelVersion | None] = {}
         self.asked: set[str] = set()
         self.done = self.total = 0
@@ -161,44 +161,98 @@ class _Verification:
             what = f"{MANIFEST}, {VERSION} or {REGIONS} is missing or cannot be read"
             self._found(ref, str(self.at.path(ref)), what, AGAIN)
             return
-        remedy = IMPORT_AGAIN if version.info.stage == "import" else AGAIN
-        damaged = set(self._damaged_files(ref, version, remedy))
-        if not damaged & {VERSION, REGIONS}:
-            self._identity(ref, version)
-            self._ancestry(ref, version)
+        seen = _Look(version)
+        for name in seen.names.get("", []):
+            self._take(seen, name, hashed(version.folder / name))
+        for question, answer in self.workers.each(look, self._questions(seen)):
+            for name, found in answer.files.items():
+                self._take(seen, name, found)
+            region_id = question.region.region_id
+            seen.answers[region_id] = answer
+            self.checked.n_regions += answer.is_decoded
+            if answer.is_sound and (key := seen.keys[region_id]):
+                self.sound.add(key)
+        self._tell_of(ref, seen)
+
+    def _take(self, seen: _Look, name: str, found: Hashed) -> None:
+        """Remember what a file was found to hold."""
+        seen.files[name] = found
+        inode = seen.inodes.get(name)
+        if inode and not found.problem:
+            self.hashes[inode] = found
+            self.checked.n_files += 1
+            self.checked.n_bytes += (seen.version.folder / name).stat().st_size
+
+    def _questions(self, seen: _Look) -> Iterator[Question]:
+        """Yield what is not known yet of the regions of a version."""
+        version, info = seen.version, seen.version.info
+        source = self._source(info)
+        parents = self._entries(Ref(Kind.LABELS, info.parent)) if info.parent else {}
         for region_id in version.region_ids:
             self._tell()
             self.done += 1
-            folder = folder_name(region_id)
-            if not any(name.startswith(f"{folder}/") for name in damaged):
-                self._region(ref, version, region_id)
+            unknown = self._unknown(seen, region_id)
+            drawn = source.region(region_id) if source and region_id in source.entries else None
+            decode = self._is_to_decode(seen, region_id, drawn)
+            if unknown or decode:
+                yield Question(
+                    version.region(region_id), unknown, decode, parents.get(region_id), drawn,
+                    info.human_source in self.asked,
+                )  # fmt: skip
 
-    def _damaged_files(self, ref: Ref, version: LabelVersion, remedy: str) -> Iterator[str]:
-        for name, sha256 in version.hashes.items():
-            path = version.folder / name
-            try:
-                actual = self._hash(path)
-            except OSError as error:
-                self._found(ref, str(path), f"cannot be read ({error.strerror})", remedy)
-                yield name
-                continue
-            if actual != sha256:
+    def _unknown(self, seen: _Look, region_id: str) -> dict[str, str]:
+        """Return the files of a region that nobody hashed yet; take over what is known."""
+        unknown = {}
+        for name in seen.files_of(region_id):
+            inode = seen.inodes.get(name)
+            if inode in self.hashes:
+                seen.files[name] = self.hashes[inode]
+            else:
+                unknown[name] = seen.version.hashes[name]
+        return unknown
+
+    def _is_to_decode(self, seen: _Look, region_id: str, drawn: StoredRegion | None) -> bool:
+        """Return whether a region is to be decoded, unless a file of it turns out damaged."""
+        if any(seen.is_damaged(name) for name in seen.files_of(region_id)):
+            return False
+        key = seen.keys[region_id] = self._key(seen, region_id, drawn)
+        return key is None or key not in self.sound
+
+    def _key(self, seen: _Look, region_id: str, drawn: StoredRegion | None) -> _Key | None:
+        """Return the files that a region and what a person drew there are made of."""
+        inodes = [seen.inodes.get(name) for name in sorted(seen.files_of(region_id))]
+        if drawn is not None:
+            inodes += [_inode(path) for path in files_of(drawn.folder)]
+        known = [one for one in inodes if one]
+        return tuple(known) if len(known) == len(inodes) else None
+
+    def _tell_of(self, ref: Ref, seen: _Look) -> None:
+        """Write down what is wrong with a version: files first, then what it says of itself."""
+        version = seen.version
+        remedy = IMPORT_AGAIN if version.info.stage == "import" else AGAIN
+        self._tell_of_files(ref, seen, remedy)
+        if not any(seen.is_damaged(name) for name in (VERSION, REGIONS)):
+            self._identity(ref, version)
+            self._ancestry(ref, version)
+        for region_id, answer in seen.answers.items():
+            if answer.damage:
+                self._found(ref, region_id, answer.damage, AGAIN)
+            elif answer.breach:
+                self._found(ref, region_id, answer.breach, REPORT)
+
+    def _tell_of_files(self, ref: Ref, seen: _Look, remedy: str) -> None:
+        folder = seen.version.folder
+        for name in seen.version.hashes:
+            path = folder / name
+            if problem := seen.files[name].problem:
+                self._found(ref, str(path), f"cannot be read ({problem})", remedy)
+            elif seen.is_damaged(name):
                 distrust_file(path)
                 self._found(ref, str(path), "altered on disk since it was written", remedy)
-                yield name
-        known = {*version.hashes, MANIFEST}
-        for path in files_of(version.folder):
-            if str(path.relative_to(version.folder)) not in known:
+        known = {*seen.version.hashes, MANIFEST}
+        for path in files_of(folder):
+            if str(path.relative_to(folder)) not in known:
                 self._found(ref, str(path), "does not belong to the version", "remove the file")
-
-    def _hash(self, path: Path) -> str:
-        stat = path.stat()
-        key = stat.st_dev, stat.st_ino
-        if key not in self.hashes:
-            self.hashes[key] = hash_file(path)
-            self.checked.n_files += 1
-            self.checked.n_bytes += stat.st_size
-        return self.hashes[key]
 
     def _identity(self, ref: Ref, version: LabelVersion) -> None:
         info = version.info
@@ -235,66 +289,14 @@ class _Verification:
             return None
         return self._opened(Ref(Kind.LABELS, info.human_source))
 
-    def _region(self, ref: Ref, version: LabelVersion, region_id: str) -> None:
-        inodes = self._inodes(version, region_id)
-        source = self._source(version.info)
-        if source is not None and region_id in source.entries:
-            inodes += self._inodes(source, region_id)
-        if inodes in self.sound:
-            return
-        try:
-            self._sound_region(version, source, region_id)
-        except IntegrityError as error:
-            self._found(ref, region_id, str(error).split(". ")[0], AGAIN)
-        except LabelContractError as error:
-            self._found(ref, region_id, str(error).rstrip("."), REPORT)
-        except (OSError, ValueError, KeyError) as error:
-            self._found(ref, region_id, f"cannot be decoded ({error})", REPORT)
-        else:
-            self.sound.add(inodes)
 
-    def _inodes(self, version: LabelVersion, region_id: str) -> tuple[tuple[int, int], ...]:
-        folder = f"{folder_name(region_id)}/"
-        names = sorted(name for name in version.hashes if name.startswith(folder))
-        stats = [(version.folder / name).stat() for name in names]
-        return tuple((one.st_dev, one.st_ino) for one in stats)
-
-    def _sound_region(
-        self, version: LabelVersion, source: LabelVersion | None, region_id: str
-    ) -> None:
-        entry = version.entries[region_id]
-        labels = read_labels(version, region_id)
-        self.checked.n_regions += 1
-        require_agreement(region_id, labels)
-        if region_entry(labels) != entry:
-            raise LabelContractError(f"what it holds is not what {REGIONS} says of it")
-        grown_from = version.info.parent
-        parent = self._opened(Ref(Kind.LABELS, grown_from)) if grown_from else None
-        if parent is not None and region_id in parent.entries:
-            require_continuation(region_id, labels, parent.entries[region_id])
-        if source is not None and region_id in source.entries:
-            self._as_drawn(source, region_id, labels)
-
-    def _as_drawn(self, source: LabelVersion, region_id: str, labels: RegionLabels) -> None:
-        try:
-            drawn = read_labels(source, region_id)
-        except IntegrityError:
-            if source.info.digest in self.asked:
-                return  # told once, of the version whose file it is
-            raise
-        require_human_records(region_id, labels.records, drawn.records)
-        require_human_pixels(region_id, labels, (drawn.classes, drawn.cells))
-
-
-def read_labels(version: LabelVersion, region_id: str) -> RegionLabels:
-    """Return all that a version holds of a region, decoded."""
-    return RegionLabels(
-        version.placement(region_id),
-        np.asarray(version.classes(region_id)[:]),
-        np.asarray(version.cells(region_id)[:]),
-        version.records(region_id),
-        version.next_cell_id(region_id),
-    )
+def _inode(path: Path) -> _Inode | None:
+    """Return what a file is known by, whatever it is called; None if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _described(at: Workspace, ref: Ref) -> LabelVersion:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +45,8 @@ def cluster_of_two(folder, n_workers=2):
         yield ClusterOfTwo(address, scheduler, workers)
     finally:
         for process in (*workers, scheduler):
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a test may have killed it, and waited
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -10,7 +10,7 @@ from flows.cli.labels.chosen import version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
 
 if TYPE_CHECKING:
-    from storage.labels.verify import Checked
+    from storage.labels.findings import Checked
 
 FINDINGS_SHOWN = 50
 

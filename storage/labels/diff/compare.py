@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.annotations import CellRecords
+from storage.block_work import hired
 from storage.labels.diff.cells import CellChanges, Change, RegionCells, compare_cells, everything
 from storage.labels.diff.pairs import How, Kinship
-from storage.labels.diff.pixels import ClassMatrix
+from storage.labels.diff.pixels import ClassMatrix, PixelsByRegion, count_pixels
 from storage.labels.diff.protected import Protected, compare_protected
 from storage.labels.diff.settings import DiffSettings
 from storage.labels.lineage import Relation, descent, relate
@@ -19,8 +20,11 @@ from storage.labels.store import open_version
 from storage.layout import Kind, Ref, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from models.runtime_settings import DaskSettings
+    from storage.block_work import Workers
+    from storage.labels.diff.pixels import PixelsOfTwo
     from storage.labels.store import LabelVersion
 
 COUNTED = (
@@ -115,6 +119,7 @@ def diff(
     after: Ref,
     settings: DiffSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    dask: DaskSettings | None = None,
 ) -> VersionDiff:
     """Return what differs between two label versions, of one chain or of different ones.
 
@@ -126,48 +131,89 @@ def diff(
     settings : DiffSettings, optional
     progress : callable, optional
         Called with how many regions are done and how many there are.
+    dask : DaskSettings, optional
+        The cluster that counts the pixels; without it threads do. The result is the same.
 
     Raises
     ------
     IntegrityError
         If a version is missing or was altered.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
-    return _Comparison(at, open_version(at, before), open_version(at, after),
-                       settings or DiffSettings()).run(progress)  # fmt: skip
+    versions = open_version(at, before), open_version(at, after)
+    found = _Comparison(at, *versions, settings or DiffSettings(), progress or _silent)
+    with hired(dask) as workers:
+        return found.run(workers)
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+    del done, total
 
 
 class _Comparison:
     def __init__(
-        self, at: Workspace, before: LabelVersion, after: LabelVersion, settings: DiffSettings
+        self,
+        at: Workspace,
+        before: LabelVersion,
+        after: LabelVersion,
+        settings: DiffSettings,
+        progress: Callable[[int, int], None],
     ) -> None:
-        self.before, self.after, self.settings = before, after, settings
+        self.before, self.after, self.settings, self.progress = before, after, settings, progress
         self.relation = relate(at, before, after)
         common = self.relation.common
         cousins = common is not None and self.relation.kind == "cousin"
         self.common = open_version(at, Ref(Kind.LABELS, common)) if cousins and common else None
         self.pixels = ClassMatrix()
-        self.elsewhere: list[str] = []
+        self.parts = PixelsByRegion(before, after)
+        self.regions = tuple(sorted({*before.region_ids, *after.region_ids}))
+        self.elsewhere: set[str] = set()
+        self.total: Counter[str] = Counter()
+        self.by_region: dict[str, dict[str, int]] = {}
+        self.changes = [_none()]
 
-    def run(self, progress: Callable[[int, int], None] | None) -> VersionDiff:
-        regions = tuple(sorted({*self.before.region_ids, *self.after.region_ids}))
-        total: Counter[str] = Counter()
-        by_region, changes = {}, [_none()]
-        for number, region_id in enumerate(regions):
-            if progress:
-                progress(number, len(regions))
-            found = self._region(region_id)
-            total.update(found.counts)
-            if len(found.changes):
-                by_region[region_id] = {name: n for name, n in found.counts.items() if n}
-                place = np.full(len(found.changes), number, np.int32)
-                changes.append(replace(found.changes, regions=place))
-        if progress:
-            progress(len(regions), len(regions))
+    def run(self, workers: Workers) -> VersionDiff:
+        """Compare the cells of each region, while workers count the pixels of those before."""
+        for pair, counted in workers.each(count_pixels, self._parts()):
+            if counted is None:
+                self.elsewhere.add(pair.before.region_id)
+            else:
+                self.pixels.add(counted)
         return VersionDiff(
-            self.before, self.after, self.relation, self.settings, regions,
-            {name: total[name] for name in COUNTED}, by_region, CellChanges.joined(changes),
-            compare_protected(self.before, self.after), self.pixels, tuple(self.elsewhere),
+            self.before, self.after, self.relation, self.settings, self.regions,
+            {name: self.total[name] for name in COUNTED}, self.by_region,
+            CellChanges.joined(self.changes), compare_protected(self.before, self.after),
+            self.pixels, tuple(one for one in self.regions if one in self.elsewhere),
         )  # fmt: skip
+
+    def _parts(self) -> Iterator[PixelsOfTwo]:
+        """Compare the cells; yield what is to be counted of the pixels."""
+        for number, region_id in enumerate(self.regions):
+            self.progress(number, len(self.regions))
+            if self._is_to_count(region_id):
+                yield from self.parts.of(region_id)
+            found = self._region(region_id)
+            self.total.update(found.counts)
+            if len(found.changes):
+                self.by_region[region_id] = {name: n for name, n in found.counts.items() if n}
+                place = np.full(len(found.changes), number, np.int32)
+                self.changes.append(replace(found.changes, regions=place))
+        self.progress(len(self.regions), len(self.regions))
+
+    def _is_to_count(self, region_id: str) -> bool:
+        """Return whether pixels may differ; write down what is known without a look at them."""
+        first, second = (v.entries.get(region_id) for v in (self.before, self.after))
+        if first is None or second is None:
+            return False
+        if first.content == second.content:
+            self.pixels.add_equal(self.before, region_id)
+            return False
+        if first.placement != second.placement:
+            self.elsewhere.add(region_id)
+            return False
+        return True
 
     def _region(self, region_id: str) -> RegionCells:
         first, second = (v.entries.get(region_id) for v in (self.before, self.after))
@@ -176,13 +222,9 @@ class _Comparison:
         if second is None:
             return everything(self.before.records(region_id), Change.REMOVED)
         if first.content == second.content:
-            self.pixels.add_equal(self.before, region_id)
             n = sum(first.n_cells.values())
             same = dict.fromkeys(("before", "after", "same", "unchanged", "same_by_id"), n)
             return RegionCells(same, _none())
-        in_place = first.placement == second.placement
-        if not (in_place and self.pixels.add(self.before, self.after, region_id)):
-            self.elsewhere.append(region_id)
         before, after = self.before.records(region_id), self.after.records(region_id)
         tables = {self.before.info.digest: before, self.after.info.digest: after}
         kin, downsample = self._kin(region_id, tables), first.placement.downsample

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.annotations import PixelClass
 from storage.arrays import folder_name
+from storage.block_work import require_seen
 from storage.checked import shard_parts
 from storage.labels.schema import CLASSES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from storage.labels.region import StoredRegion
     from storage.labels.store import LabelVersion
 
+DESCRIPTION = "zarr.json"
 CLASS_NAMES = tuple(one.name.lower() for one in PixelClass)
 """background, edge, inner, ignore: the order of rows and columns."""
 _ROW = np.zeros(256, np.uint8)
@@ -58,21 +64,71 @@ class ClassMatrix:
         self.equal_px += height * width
         self.n_equal += 1
 
-    def add(self, before: LabelVersion, after: LabelVersion, region_id: str) -> bool:
-        """Count a region that both versions have in the same place; False if sizes differ."""
-        first, second = before.classes(region_id), after.classes(region_id)
-        if first.shape != second.shape:
-            return False
-        for key, where in shard_parts(first):
-            name = f"{folder_name(region_id)}/{CLASSES}/{key}"
-            # No file stands for the fill value everywhere: equal, where both have none.
-            if before.hashes.get(name) == after.hashes.get(name):
-                self.n_equal += 1
-                self.equal_px += int(np.prod([part.stop - part.start for part in where]))
-            else:
-                self.n_decoded += 1
-                self.matrix += count_classes(np.asarray(first[where]), np.asarray(second[where]))
-        return True
+    def add(self, other: ClassMatrix) -> None:
+        """Count what another one has counted."""
+        self.matrix += other.matrix
+        self.equal_px += other.equal_px
+        self.n_equal += other.n_equal
+        self.n_decoded += other.n_decoded
+
+
+@dataclass(frozen=True, slots=True)
+class PixelsOfTwo:
+    """A region of two versions, or every so many of its shards: what one worker counts."""
+
+    before: StoredRegion
+    after: StoredRegion
+    before_shards: dict[str, str]
+    """Sha256 of each file of the classes, by its name in the array."""
+    after_shards: dict[str, str]
+    part: int = 0
+    n_parts: int = 1
+
+
+def shards_of(version: LabelVersion) -> dict[str, dict[str, str]]:
+    """Return the sha256 of each shard of the classes of a version, by folder of the region."""
+    found: dict[str, dict[str, str]] = {}
+    for name, sha256 in version.hashes.items():
+        folder, _, inside = name.partition("/")
+        array, _, key = inside.partition("/")
+        if array == CLASSES and key != DESCRIPTION:
+            found.setdefault(folder, {})[key] = sha256
+    return found
+
+
+class PixelsByRegion:
+    """Says what is to be counted of the regions of two versions."""
+
+    def __init__(self, before: LabelVersion, after: LabelVersion) -> None:
+        self._before, self._after = before, after
+        self._before_shards, self._after_shards = shards_of(before), shards_of(after)
+
+    def of(self, region_id: str) -> Iterator[PixelsOfTwo]:
+        """Yield a region that both versions have, in parts of about a shard."""
+        name = folder_name(region_id)
+        first, second = (one.get(name, {}) for one in (self._before_shards, self._after_shards))
+        before, after = self._before.region(region_id), self._after.region(region_id)
+        n_parts = max(1, len(first.keys() | second.keys()))
+        for part in range(n_parts):
+            yield PixelsOfTwo(before, after, first, second, part, n_parts)
+
+
+def count_pixels(pair: PixelsOfTwo) -> ClassMatrix | None:
+    """Count the pixels of one part, a shard at a time; None if the regions differ in size."""
+    require_seen(pair.before.folder, pair.after.folder)
+    first, second = pair.before.classes(), pair.after.classes()
+    if first.shape != second.shape:
+        return None
+    found = ClassMatrix()
+    for key, where in islice(shard_parts(first), pair.part, None, pair.n_parts):
+        # No file stands for the fill value everywhere: equal, where both have none.
+        if pair.before_shards.get(key) == pair.after_shards.get(key):
+            found.n_equal += 1
+            found.equal_px += int(np.prod([part.stop - part.start for part in where]))
+        else:
+            found.n_decoded += 1
+            found.matrix += count_classes(np.asarray(first[where]), np.asarray(second[where]))
+    return found
 
 
 def count_classes(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.int64]:

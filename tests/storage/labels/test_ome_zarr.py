@@ -8,9 +8,10 @@ from ome_zarr_models.v05 import ImageLabel, Labels
 from ome_zarr_models.v05.image_label_types import Label
 
 from models.errors import IntegrityError, NotFoundError, WorkspaceError, WrongUseError
-from storage.labels import ome_zarr
+from storage.labels import levels, ome_zarr
 from storage.labels.export_regions import Ground
-from storage.labels.ome_zarr import export_ome_zarr, level_shapes
+from storage.labels.levels import level_shapes
+from storage.labels.ome_zarr import export_ome_zarr
 from storage.labels.store import open_version
 
 WIDE = (700, 1301)
@@ -60,7 +61,7 @@ def test_groups_are_what_the_ome_zarr_models_take(tmp_path, version):
 def test_levels_are_the_stored_array_and_every_second_pixel_of_the_one_before(
     tmp_path, version, name, monkeypatch
 ):
-    monkeypatch.setattr(ome_zarr, "SHARD_PX", 512)  # several blocks for each level
+    monkeypatch.setattr(levels, "SHARD_PX", 512)  # several blocks for each level
     export_ome_zarr(version, tmp_path)
     group, stored = opened(tmp_path, name), getattr(version, name)("slide.a@0,0")
 

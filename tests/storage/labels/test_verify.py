@@ -190,7 +190,7 @@ def forged(workspace, versions, monkeypatch):
     def forged(change):
         first = versions.ingest()
         for name in ("require_human_records", "require_human_pixels", "require_agreement"):
-            monkeypatch.setattr(f"storage.labels.store.{name}", lambda *_: None)
+            monkeypatch.setattr(f"storage.labels.writing.{name}", lambda *_: None)
         names = ("placement", "classes", "cells", "records", "next_cell_id")
         parts = dict(zip(names, versions.next_labels(first), strict=True))
         with versions.draft(first) as draft:

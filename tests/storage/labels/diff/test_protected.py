@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.errors import IntegrityError
 from storage.labels.diff.protected import compare_protected
 from storage.labels.store import open_version
 
@@ -79,6 +80,6 @@ def test_tables_are_not_read_where_the_digests_are_equal(workspace, versions):
     second = open_version(workspace, versions.round(first))
     unreadable = replace(second, hashes={})
 
-    with pytest.raises(KeyError):
+    with pytest.raises(IntegrityError):
         unreadable.records(versions.first)
     assert compare_protected(open_version(workspace, first), unreadable).equal
