@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from models.errors import IntegrityError, WrongUseError
 from storage.artefacts import MANIFEST as ARTEFACT
-from storage.artefacts import hash_file, storing, write_whole
+from storage.artefacts import digest_of, hash_file, storing, write_whole
 from storage.databases import copy_sqlite, dump
+from storage.fresh_folder import fresh_folder
 from storage.layout import Kind, Workspace
 from storage.locks import shared
 
@@ -81,6 +83,8 @@ def back_up(at: Workspace, to: Path, databases: Mapping[str, Database], advance:
     ------
     WrongUseError
         If the folder is there already, or is in the workspace.
+    BusyError
+        If another process makes a backup of that name just now.
     WorkspaceError
         If the disk refuses.
     OperationsError
@@ -94,24 +98,16 @@ def back_up(at: Workspace, to: Path, databases: Mapping[str, Database], advance:
         )
     if to.absolute().is_relative_to(at.root.absolute()):
         raise WrongUseError(f"{to}: is in the workspace itself; name a folder on another disk.")
-    fresh = to.with_name(f".{to.name}.partial")
-    with suppress(FileNotFoundError):
-        shutil.rmtree(fresh)  # of a backup that was killed
-    try:
-        with storing(to.parent, "the backup"), shared(at):
-            (fresh / DATABASES).mkdir(parents=True)
-            copier = _Copier(at, fresh, advance)
-            copier.copy()
-            for server, database in databases.items():
-                dump(database, fresh / DATABASES / f"{server}.dump")
-                copier.note(f"{DATABASES}/{server}.dump")
-            made = _described(at, to, fresh, copier.files, tuple(databases))
-            write_whole(fresh / MANIFEST, json.dumps(_to_json(made), indent=1, sort_keys=True))
-            os.sync()
-            fresh.rename(to)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    with storing(to.parent, "the backup"), fresh_folder(to) as fresh, shared(at):
+        (fresh / DATABASES).mkdir()
+        copier = _Copier(at, fresh, advance)
+        copier.copy()
+        for server, database in databases.items():
+            dump(database, fresh / DATABASES / f"{server}.dump")
+            copier.note(f"{DATABASES}/{server}.dump")
+        made = _described(at, to, fresh, copier.files, tuple(databases))
+        write_whole(fresh / MANIFEST, json.dumps(_to_json(made), indent=1, sort_keys=True))
+        os.sync()
     return made
 
 
@@ -151,10 +147,12 @@ def _same(
 
 
 def _to_json(backup: Backup) -> dict[str, Any]:
-    return {
+    said = {
         "format_version": FORMAT_VERSION, "created": backup.created, "workspace": backup.workspace,
-        "files": backup.files, "databases": list(backup.databases),
+        "files": backup.files, "databases": list(backup.databases), "host": platform.node(),
+        "signetflow": version("signetflow"),
     }  # fmt: skip
+    return said | {"digest": digest_of(said)}
 
 
 @dataclass(slots=True)
@@ -219,9 +217,11 @@ class _Copier:
 
     def _below(self, folder: Path) -> Iterator[Path]:
         """Yield files and links that belong into a copy, at any depth."""
-        if not folder.is_dir():
-            return
-        for path in sorted(folder.iterdir()):
+        try:
+            inside = sorted(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return  # nothing there, or not any more: the work of a stage that has ended meanwhile
+        for path in inside:
             if self._is_left_out(path):
                 continue
             if path.is_dir() and not path.is_symlink():
@@ -252,17 +252,26 @@ def read_backup(path: Path) -> Backup:
     """
     try:
         said = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        version, files = said["format_version"], said["files"]
+        _require_format(path, said)
+        files = {str(name): dict(entry) for name, entry in said["files"].items()}
         made = Backup(
             path, said["created"], said["workspace"], files, tuple(said["databases"])
         )  # fmt: skip
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise IntegrityError(
             f"{path}: no readable {MANIFEST}: no backup, or one that was not finished."
         ) from error
-    if version != FORMAT_VERSION:
-        raise IntegrityError(
-            f"{path}: backup format {version}, this signetflow reads {FORMAT_VERSION}. Restore it "
-            f"with the signetflow that wrote it."
-        )
+    digest = said.pop("digest", None)
+    if digest not in (None, digest_of(said)):  # the first backups had none
+        raise IntegrityError(f"{path / MANIFEST}: altered. Nothing was restored.")
     return made
+
+
+def _require_format(path: Path, said: dict[str, Any]) -> None:
+    found = said["format_version"]
+    if found != FORMAT_VERSION:
+        writer = said.get("signetflow", "that wrote it")
+        raise IntegrityError(
+            f"{path}: backup format {found}, this signetflow reads {FORMAT_VERSION}. Restore it "
+            f"with the signetflow {writer}."
+        )

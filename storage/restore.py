@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from models.errors import IntegrityError, WorkspaceError, WrongUseError
 from storage.artefacts import hash_file, storing
 from storage.backup import DATABASES, WORKSPACE
 from storage.databases import load, n_tables
+from storage.fresh_folder import fresh_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,20 +72,10 @@ def restore(
     if harm:
         shown = "; ".join(harm[:3]) + (f" and {len(harm) - 3} more" * (len(harm) > 3))
         raise IntegrityError(f"{backup.path}: damaged: {shown}. Nothing was restored.")
-    fresh = at.root.with_name(f".{at.root.name}.partial")
-    with suppress(FileNotFoundError):
-        shutil.rmtree(fresh)
-    try:
-        with storing(at.root.parent, "the restored workspace"):
-            _put_back(backup, fresh)
-            for server, database in databases.items():
-                load(database, backup.path / DATABASES / f"{server}.dump")
-            if at.root.exists():
-                at.root.rmdir()  # empty, as was seen
-            fresh.rename(at.root)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    with storing(at.root.parent, "the restored workspace"), fresh_folder(at.root) as fresh:
+        _put_back(backup, fresh)
+        for server, database in databases.items():
+            load(database, backup.path / DATABASES / f"{server}.dump")
 
 
 def _require_nothing(at: Workspace, databases: Mapping[str, Database]) -> None:

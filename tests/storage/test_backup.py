@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -201,16 +202,19 @@ def test_a_damaged_backup_restores_nothing(saved, how):
 
 
 def listed(made, **changes):
+    """Change what a backup says it holds, as the first backups did: without a digest."""
     text = json.loads((made.path / LIST).read_text()) | changes
+    text.pop("digest", None)
     (made.path / LIST).write_text(json.dumps(text))
 
 
 def test_what_is_no_whole_backup_is_refused(saved, tmp_path):
     _, made, _ = saved
-    listed(made, format_version=99)
-    with pytest.raises(IntegrityError, match="backup format 99"):
+    listed(made, format_version=99, signetflow="7.1")
+    with pytest.raises(IntegrityError, match=r"backup format 99.*with the signetflow 7\.1\."):
         read_backup(made.path)
-    for text in ("", "[]", "{}", '{"format_version": 1}'):
+    holds_a_list = json.dumps({"format_version": 1, "files": []})
+    for text in ("", "[]", "{}", '{"format_version": 1}', holds_a_list):
         (made.path / LIST).write_text(text)
         with pytest.raises(IntegrityError, match="not finished"):
             read_backup(made.path)
@@ -229,3 +233,41 @@ def test_a_name_that_leads_out_of_the_backup_is_refused(saved, tmp_path, name, e
     with pytest.raises(IntegrityError, match="leads out of the backup"):
         restore(read_backup(made.path), there, {}, quiet)
     shutil.rmtree(made.path)
+
+
+def test_a_list_of_contents_that_is_altered_is_refused(saved):
+    _, made, there = saved
+    (name, *_) = made.files
+    text = json.loads((made.path / LIST).read_text())
+    del text["files"][name]  # nothing of what is left is missing or altered
+    (made.path / LIST).write_text(json.dumps(text))
+    with pytest.raises(IntegrityError, match=f"{LIST}: altered. Nothing was restored"):
+        read_backup(made.path)
+    assert not there.root.exists()
+
+
+def test_a_backup_without_a_digest_of_its_list_is_read_as_the_first_ones_were(saved):
+    _, made, there = saved
+    listed(made)
+    restore(read_backup(made.path), there, {}, quiet)
+    assert there.root.exists()
+
+
+def test_work_that_ends_while_it_is_listed_is_no_part_of_the_copy(
+    own_ground, tmp_path, monkeypatch
+):
+    unfinished = own_ground.at.ledger / "unfinished" / "k" / "parts"
+    unfinished.mkdir(parents=True)
+    listing = Path.iterdir
+
+    def ended(self):
+        if self == unfinished.parent:
+            found = list(listing(self))
+            shutil.rmtree(unfinished.parent)
+            return iter(found)
+        return listing(self)
+
+    monkeypatch.setattr(Path, "iterdir", ended)
+    made = back_up(own_ground.at, tmp_path / "saved", {}, quiet)
+    assert made.harm == ()
+    assert not [name for name in made.files if "unfinished" in name]
