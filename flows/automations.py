@@ -36,7 +36,7 @@ _ENDED_BADLY = """\
 _TEXT = (
     "(flow.name ~ '/' ~ (by.name or 'by command') ~ ' ' ~ state.name ~ ' (' ~ event.resource.name"
     " ~ (' on pool ' ~ pool.name if pool else '') ~ '): '"
-    " ~ (state.message or 'no reason was given') ~ '. '"
+    " ~ (state.message or 'no reason was given') | trim('. ') ~ '. '"
     " ~ ('Its processes or its host died. What is missing: signetflow ops status. Start that, then'"
     " if died else 'At which stage: signetflow status. Mend that, then')"
     " ~ ': ' ~ again ~ '. See ' ~ ('The GPU host died' if died else 'A round failed')"

@@ -75,10 +75,11 @@ def promotion_news(at: Workspace, made: Standing) -> tuple[Event, ...]:
         return ()
     before = _champion_before(at, made)
     old = before[:12] if before else "none"
+    back = "; back: signetflow models rollback --because '...'" if before else ""
     text = (
-        f"Champion changed from {old} to {made.checkpoint[:12]} by {made.by}: {made.reason}. It is "
-        f"in use from now on. All changes: signetflow models list; back: signetflow models "
-        f"rollback --because '...'. {_place(at)}"
+        f"Champion changed from {old} to {made.checkpoint[:12]} by {made.by}: "
+        f"{made.reason.rstrip('. ')}. It is in use from now on. All changes: signetflow models "
+        f"list{back}. {_place(at)}"
     )
     resource = _resource(f"checkpoint.{made.checkpoint}", f"checkpoint {made.checkpoint[:12]}")
     payload = {**asdict(made), "from": before, "to": made.checkpoint}

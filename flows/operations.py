@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import yaml
 from prefect.client.orchestration import get_client
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 PREFECT_FILE = Path(__file__).resolve().parents[1] / "deployments" / "prefect.yaml"
 MADE = "signetflow_made"
 """The variable that says what bootstrapping made."""
+_OURS = "One run at a time; made by signetflow ops bootstrap."
 HEARTBEAT_S = 30
 """How often a run says that it lives; Prefect takes no less."""
 DEPLOY_TIMEOUT_S = 300
@@ -79,11 +81,12 @@ def bootstrap(wish: Wish, *, dry_run: bool = False) -> list[Step]:
     Raises
     ------
     OperationsError
-        If no server answers, or Prefect refuses a deployment.
+        If no server answers, others use a name that we need, or Prefect refuses a deployment.
     """
     steps: list[Step] = []
     with connected() as client:
         server = _Server(client, dry_run=dry_run)
+        server.require_ours(wish)
         try:
             for step in server.steps(wish):
                 steps.append(step)  # noqa: PERF402  # what was made before a failure is known
@@ -176,6 +179,19 @@ class _Server:
             self.keep_schedules(before)
         yield from self.deployed(before)
 
+    def require_ours(self, wish: Wish) -> None:
+        """Refuse names that somebody else uses on this server, before anything is changed."""
+        wanted = {name for name, _ in _pools(wish.n_gpus)}
+        pools = [one for one in self.client.read_work_pools() if one.name in wanted]
+        theirs = {("pool", one.name) for one in pools if one.description != _OURS}
+        found = self.deployments().items()
+        theirs |= {("deployment", name) for name, one in found if "signetflow" not in one.tags}
+        if named := sorted(theirs - {(kind, name) for kind, name in self._made()}):
+            raise OperationsError(
+                f"{', '.join(map(' '.join, named))}: made by somebody else on this server; nothing "
+                f"was changed. Have it renamed, or give signetflow a Prefect server of its own."
+            )
+
     def pool(self, name: str, env: dict[str, str]) -> Step:
         """Make a process pool that runs one thing at a time in an environment."""
         template = ProcessWorker.get_default_base_job_template()
@@ -190,7 +206,7 @@ class _Server:
                         type="process",
                         base_job_template=template,
                         concurrency_limit=1,
-                        description="One run at a time; made by signetflow ops bootstrap.",
+                        description=_OURS,
                     )
                 )
             return Step("pool", name, "created")
@@ -211,12 +227,12 @@ class _Server:
             self.client.update_variable(VariableUpdate(name=name, value=value))
         return Step("variable", name, "unchanged" if there.value == value else "updated")
 
-    def webhook(self, url: str) -> tuple[UUID | None, Step]:
-        """Save the address of the webhook; a dry run may know no block yet."""
+    def webhook(self, url: str) -> tuple[UUID, Step]:
+        """Save the address of the webhook."""
         try:
             there = self.client.read_block_document_by_name(BLOCK, "webhook")
         except ObjectNotFound:
-            block = None if self.dry_run else webhook(url)
+            block = uuid4() if self.dry_run else webhook(url)  # to say which automations follow
             return block, Step("webhook", BLOCK, "created")
         same = there.data.get("url") == url
         if not same and not self.dry_run:

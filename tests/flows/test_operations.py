@@ -126,27 +126,67 @@ def test_without_a_gpu_every_deployment_goes_to_the_pool_of_the_cpu(at_server):
 @pytest.mark.slow
 @pytest.mark.server
 def test_undoing_removes_what_was_made_and_nothing_else(at_server):
+    theirs = of_others()
+    bootstrap(wish(webhook="http://127.0.0.1:9/x"))
+    removed = done(undo())
+    assert removed["pool gpu0"] == "removed"
+    with connected() as client:
+        assert [one.name for one in client.read_work_pools()] == ["theirs"]
+        assert client.read_work_pool("theirs") == theirs
+        assert client.read_deployments() == []
+        assert [one.name for one in client.read_automations()] == ["theirs"]
+        assert [one.name for one in client.read_variables()] == ["theirs"]
+        blocks = client.read_block_documents_by_type("webhook")
+        assert [one.name for one in blocks] == ["theirs"]
+        client.delete_work_pool("theirs")
+        client.delete_automation(client.read_automations()[0].id)
+        client.delete_variable_by_name("theirs")
+        client.delete_block_document(blocks[0].id)
+    assert undo() == []
+
+
+def of_others():
+    """Make a pool, a variable, an automation and a webhook of others; return the pool."""
+    from prefect.blocks.webhook import Webhook
+    from prefect.client.schemas.actions import VariableCreate, WorkPoolCreate
+    from prefect.events.actions import DoNothing
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    trigger = EventTrigger(expect={"x"}, posture=Posture.Reactive, threshold=1)
+    Webhook(method="POST", url="http://127.0.0.1:9/theirs").save("theirs")
+    with connected() as client:
+        client.create_variable(VariableCreate(name="theirs", value=1))
+        client.create_automation(
+            AutomationCore(name="theirs", trigger=trigger, actions=[DoNothing()])
+        )
+        return client.create_work_pool(WorkPoolCreate(name="theirs", type="process"))
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_name_that_others_use_is_refused_before_anything_is_changed(at_server, dry_run):
     from prefect.client.schemas.actions import WorkPoolCreate
 
     with connected() as client:
-        client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
-    bootstrap(wish())
-    removed = done(undo())
-    assert "pool cpu" not in removed
-    assert removed["pool gpu0"] == "removed"
-    with connected() as client:
-        assert [one.name for one in client.read_work_pools()] == ["cpu"]
-        assert client.read_deployments() == []
-        assert client.read_automations() == []
-        client.delete_work_pool("cpu")
-    assert undo() == []
+        theirs = client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
+        try:
+            with pytest.raises(OperationsError, match="pool cpu: made by somebody else"):
+                bootstrap(wish(), dry_run=dry_run)
+            assert client.read_work_pools() == [theirs]
+            assert client.read_variables() == []
+        finally:
+            client.delete_work_pool("cpu")
 
 
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_dry_run_makes_nothing(at_server):
-    assert set(done(bootstrap(wish(), dry_run=True)).values()) == {"created"}
+    steps = done(bootstrap(wish(webhook="http://127.0.0.1:9/x"), dry_run=True))
+    assert set(steps.values()) == {"created"}
+    assert len([name for name in steps if name.startswith("automation signetflow: tell")]) == 3
     with connected() as client:
+        assert client.read_automations() == []
         assert client.read_work_pools() == []
         assert client.read_variables() == []
 

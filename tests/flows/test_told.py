@@ -150,7 +150,7 @@ def test_a_run_that_ends_badly_is_told_once_with_its_name_why_and_what_to_do(
     from prefect import states
 
     with connected() as client:
-        made = begun(client, getattr(states, state)(message="the disk is full"))
+        made = begun(client, getattr(states, state)(message="the disk is full."))
     body = told.wait_for(str(made.id), f"prefect.flow-run.{state}")
     assert body["event"] == f"prefect.flow-run.{state}"
     named = f"retrain/weekly {state} ({made.name} on pool gpu0): the disk is full. {told_to_do}"

@@ -203,7 +203,10 @@ def _needs_of_run(run: RunFacts, known: Dispatch) -> Iterator[str]:
     if known.ended_badly:
         again = f"the retry of above, or {again}"
     for alarm in run.alarms:
-        yield f"run {name} ALARM: {alarm}"
+        yield (
+            f"run {name} ALARM: {alarm}. Look at its labels before they are used: 'The labels went "
+            f"wrong' in docs/operations.md"
+        )
     if run.state == "failed":
         yield f"run {name} failed: {run.record.message}. Mend that, then {again}"
     if run.state == "stopped":
