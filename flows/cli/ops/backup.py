@@ -121,6 +121,7 @@ def _tell(
         answer = {"backup": str(made.path), "created": made.created, "files": len(made.files)}
         where = str(restored_to) if restored_to else None
         more = {"bytes": made.n_bytes, "databases": held, "restored_to": where}
+        more["workspace"] = made.workspace
         write_json(answer | more | {"harm": list(made.harm)})
         return
     said = f"{len(made.files)} files, {size(made.n_bytes)}"
@@ -133,4 +134,12 @@ def _tell(
     for name in missing:
         say(f"{name}'s database: none; {SERVERS[name]} names no PostgreSQL, and no SQLite is here")
     if restored_to:
-        say(f"Now: signetflow labels verify --all --workspace {restored_to}")
+        _tell_what_to_do(made, held, restored_to.absolute())
+
+
+def _tell_what_to_do(made: Backup, held: Mapping[str, str], now_at: Path) -> None:
+    if made.workspace != str(now_at) and "prefect" in held:
+        say(f"The workspace was {made.workspace}, and Prefect's deployments still send runs there.")
+        say(f"Before a worker starts: signetflow ops bootstrap ... --workspace {now_at}, and")
+        say("prefect flow-run cancel ID for each of prefect flow-run ls --state-type SCHEDULED")
+    say(f"Now: signetflow labels verify --all --workspace {now_at}")

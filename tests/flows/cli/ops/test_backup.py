@@ -36,6 +36,7 @@ def test_a_backup_is_put_back_by_the_command_that_it_names(own_ground, tmp_path,
     code, said = run(capsys, "restore", saved, "--workspace", there)
     assert code == 0
     assert f"Now: signetflow labels verify --all --workspace {there}" in said
+    assert "still send runs there" not in said  # there was no Prefect
     assert main(["labels", "verify", "--all", "--workspace", str(there)]) == 0
     code, said = run(capsys, "restore", saved, "--workspace", there)
     assert (code, "is not overwritten" in said) == (2, True)
@@ -74,3 +75,20 @@ def test_databases_of_the_backup_and_of_the_servers_must_fit(
         capsys, "restore", saved, "--workspace", tmp_path / "there", "--without-databases"
     )
     assert code == 0
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_put_back_elsewhere_it_says_what_still_leads_to_the_old_place(
+    own_ground, tmp_path, capsys, moved
+):
+    at, saved = own_ground.at.root, tmp_path / "saved"
+    (at / "prefect").mkdir()
+    with closing(sqlite3.connect(at / "prefect" / "prefect.db")) as server:
+        server.execute("CREATE TABLE runs (x)")
+    run(capsys, "backup", saved, "--workspace", at)
+    at.rename(tmp_path / "lost")
+    there = tmp_path / "there" if moved else at
+    code, said = run(capsys, "restore", saved, "--workspace", there)
+    assert code == 0
+    assert (f"The workspace was {at}, and" in said) == moved
+    assert (f"signetflow ops bootstrap ... --workspace {there}" in said) == moved
