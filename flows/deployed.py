@@ -34,7 +34,12 @@ RunText = Annotated[str, Field(pattern=r"^(last|[0-9a-f]{4,32})$")]
 
 
 @flow(name="resume", flow_run_name="resume-{run}", persist_result=False)
-def resume(workspace: Path, run: RunText = "last", if_busy: IfBusy = "skip") -> Any:  # noqa: ANN401  # a value or a state
+def resume(
+    workspace: Path,
+    run: RunText = "last",
+    if_busy: IfBusy = "skip",
+    dask: DaskSettings | None = None,
+) -> Any:  # noqa: ANN401  # a value or a state
     """Go on with a run that failed or was killed, where it stopped.
 
     Parameters
@@ -46,13 +51,17 @@ def resume(workspace: Path, run: RunText = "last", if_busy: IfBusy = "skip") -> 
         not completed.
     if_busy
         As for retrain.
+    dask
+        ``{"address": "tcp://10.0.0.5:8786"}``: a Dask cluster for work on regions. It is no part of
+        a run: without this, threads do it, whoever did it before. The result is the same.
     """
     at = Workspace(workspace)
     record = _unfinished(at, run)
     if record is None:
         return Completed(name=NOTHING_NEW, message=f"{at.root}: every run is completed")
     config = parse_config(record.config, f"run {record.run_id} of {at.root}")
-    return retrained(config, at, if_busy)
+    runtime = config.runtime.model_copy(update={"dask": dask})
+    return retrained(config.model_copy(update={"runtime": runtime}), at, if_busy)
 
 
 def _unfinished(at: Workspace, text: str) -> RunRecord | None:

@@ -67,11 +67,12 @@ def drawn(job: Drawing) -> Written:
     from models.geometry.masks import rasterise
     from models.merging.records import human_records
     from storage.labels.contract import RegionLabels
+    from storage.labels.room import room_for
 
-    info, marked = job.info, job.marked
-    boxes = info.placement.boxes_to_working(marked.boxes)
-    classes, cells = rasterise(boxes, (info.height, info.width), job.ellipses)
-    records = human_records(marked)
-    return job.site.write(
-        RegionLabels(info.placement, classes, cells, records, next_cell_id=len(marked) + 1)
-    )
+    place, marked, shape = job.info.placement, job.marked, (job.info.height, job.info.width)
+    with room_for(shape):
+        classes, cells = rasterise(place.boxes_to_working(marked.boxes), shape, job.ellipses)
+        records = human_records(marked)
+        return job.site.write(
+            RegionLabels(place, classes, cells, records, next_cell_id=len(marked) + 1)
+        )

@@ -61,13 +61,15 @@ def changed(versions: tuple[StoredRegion | None, StoredRegion]) -> RegionChange:
     """Return how one region differs between two versions; the first may not have it."""
     from models.methods.rounds import LabelledPixels, RegionChange
     from storage.block_work import require_seen
+    from storage.labels.room import room_for
 
     old, new = versions
     require_seen(new.folder)
-    after, records = _pixels(new), new.records()
-    nothing = LabelledPixels(np.zeros_like(after.classes), np.zeros_like(after.cells))
-    before = _pixels(old) if old else nothing
-    return RegionChange.between(before, after, records.cell_ids[records.is_human])
+    with room_for(new.classes().shape):
+        after, records = _pixels(new), new.records()
+        nothing = LabelledPixels(np.zeros_like(after.classes), np.zeros_like(after.cells))
+        before = _pixels(old) if old else nothing
+        return RegionChange.between(before, after, records.cell_ids[records.is_human])
 
 
 def _pixels(region: StoredRegion) -> LabelledPixels:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.merging.settings import MergeSettings
     from models.merging.three_steps import HumanCells
     from storage.detections import StoredDetections
+    from storage.labels.contract import RegionLabels
     from storage.labels.region import StoredRegion
     from storage.labels.writing import Site, Written
     from storage.regions import RegionInfo
@@ -103,22 +104,28 @@ class Merging:
 
 def merged(job: Merging) -> Written:
     """Write one region of the next label version."""
-    from models.merging.records import Provenance, next_records
-    from models.merging.relabel import relabel as merge_region
     from storage.block_work import require_seen
-    from storage.labels.contract import RegionLabels
+    from storage.labels.room import room_for
 
     require_seen(job.site.workshop, job.found.folder)
+    with room_for((job.info.height, job.info.width)):
+        return job.site.write(_merge(job))
+
+
+def _merge(job: Merging) -> RegionLabels:
+    from models.merging.records import Provenance, next_records
+    from models.merging.relabel import relabel as merge_region
+    from storage.labels.contract import RegionLabels
+
     info, step = job.info, job.step
     masks, (previous, records) = job.found.masks(info.region_id), _before(job)
     inner = masks.inner.astype(np.float32) / np.float32(255)
     result = merge_region(masks.classes, inner, _human(job), previous, step.merging)
     provenance = Provenance(step.number, step.arm, job.found.facts["checkpoint"])
     following = next_records(result, records, info.placement, provenance)
-    labels = RegionLabels(
+    return RegionLabels(
         info.placement, result.classes, result.cells, following, result.next_cell_id
     )
-    return job.site.write(labels)
 
 
 def _before(job: Merging) -> tuple[Previous, CellRecords]:

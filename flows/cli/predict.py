@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path  # typer reads it at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from flows.cli.cluster import cluster_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
-from models.errors import WrongUseError
-
-if TYPE_CHECKING:
-    from models.runtime_settings import DaskSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +55,7 @@ def predict(
     from flows.cli.running import workspace_at
     from flows.predict import predict_files
 
-    cluster = None if dask is None else _cluster(dask)
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     with progress("predicting") as advance:
         written = predict_files(
@@ -69,16 +66,3 @@ def predict(
         return
     for path, n_cells in written.items():
         say(f"{path}: {n_cells} cells")
-
-
-def _cluster(address: str) -> DaskSettings:
-    from pydantic import ValidationError
-
-    from models.runtime_settings import DaskSettings
-
-    try:
-        return DaskSettings(address=address)
-    except ValidationError as error:
-        raise WrongUseError(
-            f"--dask {address}: expected the address of a scheduler, such as tcp://10.0.0.5:8786."
-        ) from error

@@ -20,6 +20,7 @@ from models.annotations import Origin, PixelClass, Ragged
 from models.errors import WrongUseError
 from storage.block_work import hired, require_seen
 from storage.labels.log import ancestry
+from storage.labels.room import room_for
 from storage.labels.store import LabelDraft, open_version
 
 if TYPE_CHECKING:
@@ -219,11 +220,13 @@ class Erasing:
 
 def erased(job: Erasing) -> Written:
     """Write one region without some of its cells."""
-    labels = job.region.labels()
-    is_gone = np.isin(labels.cells, job.gone)
-    labels.classes[is_gone] = PixelClass.BACKGROUND
-    labels.cells[is_gone] = 0
-    return job.site.write(replace(labels, records=_remaining(labels.records, job.gone)))
+    require_seen(job.region.folder)
+    with room_for(job.region.classes().shape):
+        labels = job.region.labels()
+        is_gone = np.isin(labels.cells, job.gone)
+        labels.classes[is_gone] = PixelClass.BACKGROUND
+        labels.cells[is_gone] = 0
+        return job.site.write(replace(labels, records=_remaining(labels.records, job.gone)))
 
 
 def _remaining(records: CellRecords, gone: NDArray[np.uint32]) -> CellRecords:

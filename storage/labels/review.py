@@ -7,22 +7,21 @@ deleted is gone; everything else stays as it was.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from models.annotations import CellRecords, Origin, Polygons, Ragged
+from models.annotations import Origin
 from models.errors import AnnotationError, NotFoundError
-from models.geometry.redraw import Outlined, draw_review
 from models.geometry.settings import EllipseSettings
 from storage.artefacts import hash_file
+from storage.block_work import hired
 from storage.datasets.drawn import Unusable
 from storage.geojson import cell_name, id_of
 from storage.geojson_objects import read_objects
 from storage.geojson_stream import TooLarge, features
 from storage.labels.export import cells_in
 from storage.labels.export_regions import CLASSES, COMPLETE_CLASS, PLAIN_CLASS
+from storage.labels.redrawing import Edits, Redrawing, redrawn
 from storage.labels.store import LabelDraft, open_version
 from storage.layout import Kind, Ref
 
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from models.runtime_settings import DaskSettings
     from storage.datasets.drawn import Drawn
     from storage.labels.export import ExportedCell
+    from storage.labels.redrawing import Redrawn
     from storage.labels.store import LabelVersion
     from storage.layout import Workspace
 
@@ -40,17 +41,6 @@ SAME_PX = 0.05
 NOT_A_CELL = frozenset({"ignore*", "ignored", "ignore", "not a cell", "no cell"})
 """Classes by which a person says that something is no cell."""
 _REGION_CLASSES = {*CLASSES.values(), COMPLETE_CLASS, PLAIN_CLASS}
-
-
-@dataclass(slots=True)
-class Edits:
-    """What a person changed in one region."""
-
-    drawn: list[Drawn] = field(default_factory=list)
-    """New cells."""
-    moved: dict[int, Drawn] = field(default_factory=dict)
-    """New outlines of known cells, by cell id."""
-    removed: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -86,6 +76,8 @@ class Request:
     keep_missing: bool = False
     """Whether cells that are not in the file stay."""
     ellipses: EllipseSettings = field(default_factory=EllipseSettings)
+    dask: DaskSettings | None = None
+    """The cluster that draws the regions; without it threads do. The result is the same."""
 
 
 def import_review(at: Workspace, files: Sequence[Path], request: Request) -> Review:
@@ -97,6 +89,8 @@ def import_review(at: Workspace, files: Sequence[Path], request: Request) -> Rev
         If a file is damaged, or does not say which version it was exported from.
     NotFoundError
         If that version is not in the workspace.
+    OperationsError
+        If the cluster cannot be used, or is lost.
     """
     exported = _exported(at, files)
     onto = open_version(at, request.onto) if request.onto else exported
@@ -271,73 +265,38 @@ def _committed(
         "ellipses": request.ellipses.model_dump(mode="json"),
     }
     info = onto.info
-    with LabelDraft(
-        at, parent=info.ref, chain=info.chain, round=info.round, stage="import",
-        parameters=parameters,
-    ) as draft:  # fmt: skip
+    with (
+        LabelDraft(
+            at, parent=info.ref, chain=info.chain, round=info.round, stage="import",
+            parameters=parameters,
+        ) as draft,
+        hired(request.dask) as workers,
+    ):  # fmt: skip
         for region_id in onto.region_ids:
-            if region_id in edits:
-                _write(draft, onto, region_id, edits[region_id], request, review)
-            else:
+            if region_id not in edits:
                 draft.keep(region_id)
+        jobs = (
+            Redrawing(draft.site(name), onto.region(name), edits[name], request.ellipses)
+            for name in onto.region_ids
+            if name in edits
+        )
+        for job, done in workers.each(redrawn, jobs):
+            draft.take(done.written)
+            _count(job, done, review)
         return draft.commit()
 
 
-def _write(
-    draft: LabelDraft,
-    onto: LabelVersion,
-    region_id: str,
-    one: Edits,
-    request: Request,
-    review: Review,
-) -> None:
-    place, following = onto.placement(region_id), onto.next_cell_id(region_id)
-    records = onto.records(region_id)
-    named = one.moved | dict(enumerate(one.drawn, start=following))
-    outlined = [Outlined(cell, place.to_working(each.parts[0])) for cell, each in named.items()]
-    human = records.cell_ids[records.is_human]
-    protected = np.setdiff1d(human, [*named, *one.removed]).tolist()
-    masks = np.asarray(onto.classes(region_id)[:]), np.asarray(onto.cells(region_id)[:])
-    result = draw_review(masks, outlined, one.removed, protected, request.ellipses)
-    for cell in result.hidden:
+def _count(job: Redrawing, done: Redrawn, review: Review) -> None:
+    following = job.region.entry.next_cell_id
+    for name in done.hidden:
         review.left_out.append(
             {
-                "region": region_id,
-                "object": named[cell].id,
+                "region": job.region.region_id,
+                "object": name,
                 "reason": "it lies in another person's cell",
             }
         )
-    kept = records.take(~np.isin(records.cell_ids, [*named, *one.removed, *result.covered]))
-    itself = Ragged(kept.cell_ids.astype(np.uint32), np.arange(len(kept) + 1, dtype=np.int64))
-    drawn = {cell: each for cell, each in named.items() if cell not in result.hidden}
-    both = CellRecords.joined([replace(kept, parents=itself), _human(drawn, records)])
-    draft.put(
-        region_id, place, result.classes, result.cells, both.take(np.argsort(both.cell_ids)),
-        following + len(one.drawn),
-    )  # fmt: skip
-    review.added += sum(cell >= following for cell in drawn)
-    review.moved += sum(cell < following for cell in drawn)
-    review.removed += len(one.removed)
-    review.covered += len(result.covered)
-
-
-def _human(drawn: dict[int, Drawn], before: CellRecords) -> CellRecords:
-    """Return the records of what a person drew; a known cell grew from itself."""
-    ids = np.array(sorted(drawn), np.uint32)
-    known = np.isin(ids, before.cell_ids)
-    parents = [ids[row : row + 1] if known[row] else ids[:0] for row in range(len(ids))]
-    found = [drawn[int(cell)] for cell in ids]
-    n = len(ids)
-    return CellRecords(
-        cell_ids=ids,
-        boxes=np.array([one.box for one in found], np.float64).reshape(-1, 4),
-        polygons=Polygons.of_rings([one.parts[0] for one in found]),
-        scores=np.full(n, np.nan),
-        origins=np.full(n, Origin.HUMAN, np.uint8),
-        annotation_ids=np.array([one.id for one in found], np.str_),
-        rounds=np.zeros(n, np.int32),
-        stages=np.full(n, "import"),
-        checkpoints=np.zeros(n, "<U1"),
-        votes=np.zeros(n, np.int32),
-        parents=Ragged.of(parents, np.zeros(0, np.uint32)),
-    )
+    review.added += sum(cell >= following for cell in done.drawn)
+    review.moved += sum(cell < following for cell in done.drawn)
+    review.removed += len(job.edits.removed)
+    review.covered += done.n_covered

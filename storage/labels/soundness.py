@@ -15,6 +15,7 @@ from storage.labels.contract import (
     require_human_records,
 )
 from storage.labels.identity import region_entry
+from storage.labels.room import room_for
 from storage.labels.schema import REGIONS
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def look(question: Question) -> Answer:
         return Answer(files)
     is_decoded, damage, breach = False, "", ""
     try:
-        labels = question.region.labels()
-        is_decoded = True
-        _require_sound(question, labels)
+        with room_for(question.region.classes().shape):
+            labels = question.region.labels()
+            is_decoded = True
+            _require_sound(question, labels)
     except IntegrityError as error:
         damage = str(error).split(". ")[0]
     except LabelContractError as error:

@@ -8,8 +8,9 @@ lost or doubled worker writes is never part of it.
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
 LEVEL = 2
 """How hard zstd tries; not part of a version's identity, which is that of decoded content."""
 WRITERS = 3
-"""Threads that write a region: pixels, ids, records."""
+"""Threads of a process that write: pixels, ids, records."""
+
+
+@cache
+def _writers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(WRITERS, "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +83,19 @@ class Site:
         self._check(labels)
         folder = self.workshop / uuid.uuid4().hex
         folder.mkdir()
+        ignore, begin = int(PixelClass.IGNORE), _writers().submit
         # Compressing and hashing leave the interpreter free.
-        with ThreadPoolExecutor(WRITERS) as writers:
-            ignore = int(PixelClass.IGNORE)
-            written = (
-                writers.submit(write_array, folder / CELLS, labels.cells, 0, LEVEL),
-                writers.submit(write_array, folder / CLASSES, labels.classes, ignore, LEVEL),
-                writers.submit(write_records, folder / RECORDS, labels.records),
-            )
+        written = (
+            begin(write_array, folder / CELLS, labels.cells, 0, LEVEL),
+            begin(write_array, folder / CLASSES, labels.classes, ignore, LEVEL),
+            begin(write_records, folder / RECORDS, labels.records),
+        )
+        try:
             entry = region_entry(labels)
-            for one in written:
-                one.result()
+        finally:
+            wait(written)  # nobody removes the folder of one that is being written
+        for one in written:
+            one.result()
         return Written(self.region_id, folder, entry)
 
     def _check(self, labels: RegionLabels) -> None:

@@ -9,7 +9,9 @@ from PIL import Image
 from flows.config import Arm
 from flows.deployed import evaluate, predict, resume
 from flows.retrain import NOTHING_NEW, retrain
-from models.errors import InputError, NotFoundError
+from models.errors import InputError, NotFoundError, OperationsError
+from models.runtime_settings import DaskSettings
+from storage import cluster
 from storage.datasets.catalogue import open_catalogue
 from storage.layout import Kind
 from tasks.report import read_table
@@ -38,6 +40,25 @@ def test_what_failed_goes_on_by_the_first_digits_of_its_run(own_ground, config):
     assert regions.exists()
     assert resume.fn(own_ground.at.root, run.run_id[:6]) == text
     assert own_ground.run.ledger.runs()[0].state == "completed"
+
+
+def test_a_resumed_run_may_be_given_a_cluster_that_its_ledger_does_not_know(
+    own_ground, config, monkeypatch
+):
+    monkeypatch.setattr(cluster, "CONNECT_S", 1)
+    lost = DaskSettings(address="tcp://127.0.0.1:9")
+    with_cluster = config.model_copy(
+        update={"runtime": config.runtime.model_copy(update={"dask": lost})}
+    )
+    shutil.rmtree(own_ground.at.root / Kind.LABELS)
+    with pytest.raises(OperationsError, match="no Dask scheduler answers"):
+        retrain.fn(with_cluster, own_ground.at.root)
+    (run,) = own_ground.run.ledger.runs()
+    assert "dask" not in run.config["runtime"]
+    with pytest.raises(OperationsError, match="no Dask scheduler answers"):
+        resume.fn(own_ground.at.root, dask=lost)
+    assert resume.fn(own_ground.at.root) == str(own_ground.run.ledger.runs()[0].result)
+    assert [one.run_id for one in own_ground.run.ledger.runs()] == [run.run_id]
 
 
 def test_nothing_unfinished_is_nothing_new(own_ground, config):

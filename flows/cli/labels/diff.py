@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.cluster import DaskOption, cluster_at
 from flows.cli.labels.chosen import SHORT, version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, note, progress, say, table, write_json
 
@@ -45,6 +46,7 @@ def diff(
         str | None,
         typer.Option(help="Regions to take images from; by default those that the labels name."),
     ] = None,
+    dask: DaskOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -59,11 +61,12 @@ def diff(
     from storage.labels.diff.compare import diff as compare
     from storage.labels.diff.settings import DiffSettings
 
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     refs = version_ref(at, before), version_ref(at, after)
     settings = DiffSettings(moved_px=moved, resized=resized, rescored=rescored)
     with progress("compare") as advance:
-        found = compare(at, *refs, settings, advance)
+        found = compare(at, *refs, settings, advance, cluster)
     if html is not None:
         _write_page(at, found, html, shown, regions)
     if as_json:

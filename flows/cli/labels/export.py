@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from flows.cli.cluster import DaskOption, cluster_at
 from flows.cli.labels.chosen import SHORT, VersionArgument, version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
 from models.errors import WrongUseError
 
 if TYPE_CHECKING:
+    from models.runtime_settings import DaskSettings
     from storage.labels.export import Exported
     from storage.labels.store import LabelVersion
     from storage.layout import Workspace
@@ -38,6 +40,7 @@ def export(
     gz: Annotated[
         bool, typer.Option("--gz", help="Write .geojson.gz; QuPath opens it from version 0.4 on.")
     ] = False,
+    dask: DaskOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -55,9 +58,12 @@ def export(
 
     if gz and format != "geojson":
         raise WrongUseError("--gz compresses GeoJSON only. Give --format geojson, or leave it out.")
+    if dask and format != "ome-zarr":
+        raise WrongUseError("--dask writes OME-Zarr only. Give --format ome-zarr, or leave it out.")
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     found = open_version(at, version_ref(at, version))
-    exported = _export(at, found, output, format, compressed=gz)
+    exported = _export(at, found, output, format, compressed=gz, dask=cluster)
     files = [str(path) for path in exported.files]
     if as_json:
         write_json({"version": found.info.digest, "files": files, "n_cells": exported.n_cells})
@@ -72,7 +78,13 @@ def _called(form: Format) -> str:
 
 
 def _export(
-    at: Workspace, version: LabelVersion, output: Path, form: Format, *, compressed: bool
+    at: Workspace,
+    version: LabelVersion,
+    output: Path,
+    form: Format,
+    *,
+    compressed: bool,
+    dask: DaskSettings | None,
 ) -> Exported:
     from storage.labels.export import export_coco, export_geojson
     from storage.labels.export_regions import Ground
@@ -84,5 +96,5 @@ def _export(
         if form == "ome-zarr":
             from storage.labels.ome_zarr import export_ome_zarr
 
-            return export_ome_zarr(version, output, advance, ground=ground)
+            return export_ome_zarr(version, output, advance, ground=ground, dask=dask)
         return export_geojson(version, output, advance, ground=ground, compressed=compressed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.cluster import DaskOption, cluster_at
 from flows.cli.labels.chosen import SHORT, version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, say, write_json
 
@@ -39,6 +40,7 @@ def import_(
     keep_missing: Annotated[
         bool, typer.Option("--keep-missing", help="Cells that are not in the files stay.")
     ] = False,
+    dask: DaskOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -54,9 +56,13 @@ def import_(
     from storage.labels.review import Request, import_review
     from storage.locks import shared
 
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     request = Request(
-        reviewer or getpass.getuser(), version_ref(at, onto) if onto else None, keep_missing
+        reviewer or getpass.getuser(),
+        version_ref(at, onto) if onto else None,
+        keep_missing,
+        dask=cluster,
     )
     with shared(at):
         done = import_review(at, files, request)

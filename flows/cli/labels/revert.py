@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.cli.cluster import DaskOption, cluster_at
 from flows.cli.labels.chosen import SHORT, VersionArgument, version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
 
@@ -30,6 +31,7 @@ def revert(
     stage: Annotated[
         str | None, typer.Option(help="Cells of this stage: self, self_extra, cooperative.")
     ] = None,
+    dask: DaskOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -46,10 +48,11 @@ def revert(
     from storage.labels.revert import revert as take_back
     from storage.locks import shared
 
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     what = What(round, checkpoint, Origin[origin.upper()] if origin else None, stage)
     with shared(at), progress("revert") as advance:
-        done = take_back(at, version_ref(at, version), what, advance)
+        done = take_back(at, version_ref(at, version), what, advance, cluster)
     if as_json:
         write_json(
             {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.cluster import DaskOption, cluster_at
 from flows.cli.labels.chosen import version_ref, workspace_at
 from flows.cli.output import JsonOption, WorkspaceOption, progress, say, write_json
 
@@ -25,6 +26,7 @@ def verify(
         str | None, typer.Argument(help="First digits of a version, or a tag.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All versions of the workspace.")] = False,
+    dask: DaskOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -43,10 +45,11 @@ def verify(
 
     if (version is None) is not every:
         raise WrongUseError("name one version, or --all: signetflow labels verify --all.")
+    cluster = cluster_at(dask)
     at = workspace_at(workspace)
     refs = version_refs(at) if version is None else [version_ref(at, version)]
     with progress("verify") as advance:
-        checked = check(at, refs, advance)
+        checked = check(at, refs, advance, cluster)
     if as_json:
         write_json({"workspace": str(at.root), **checked.to_json()})
     else:

@@ -1,0 +1,56 @@
+"""Small regions are worked on side by side, large ones alone."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from storage.arrays import SHARD_PX
+from storage.labels.room import MOST_PX, room_for
+
+
+class Counting:
+    """Remembers how many pixels were held at most."""
+
+    def __init__(self):
+        self.lock, self.px, self.most, self.most_regions, self.n = threading.Lock(), 0, 0, 0, 0
+
+    def work(self, shape):
+        with room_for(shape):
+            with self.lock:
+                self.px, self.n = self.px + shape[0] * shape[1], self.n + 1
+                self.most, self.most_regions = (
+                    max(self.most, self.px),
+                    max(self.most_regions, self.n),
+                )
+            time.sleep(0.01)
+            with self.lock:
+                self.px, self.n = self.px - shape[0] * shape[1], self.n - 1
+
+
+def test_no_more_pixels_are_held_than_a_shard_has():
+    counting, shapes = Counting(), [(SHARD_PX // 2, SHARD_PX // 2 + 7), (SHARD_PX // 4, 900)] * 10
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(counting.work, shapes))
+    assert counting.most <= MOST_PX
+    assert counting.most_regions > 1
+
+
+def test_a_region_larger_than_that_is_alone_and_is_not_waited_for_for_ever():
+    counting, shapes = Counting(), [(2 * SHARD_PX, 2 * SHARD_PX), (100, 100)] * 4
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(counting.work, shapes, timeout=30))
+    assert counting.most == 4 * SHARD_PX**2
+
+
+def test_whoever_fails_gives_its_room_back():
+    def fails():
+        with room_for((2 * SHARD_PX, 2 * SHARD_PX)):
+            raise OSError
+
+    for _ in range(2):
+        with pytest.raises(OSError):  # noqa: PT011  # the one that is raised above
+            fails()
+    with room_for((2 * SHARD_PX, 2 * SHARD_PX)):
+        pass
