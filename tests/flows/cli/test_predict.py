@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
+from storage import cluster
 from storage.datasets.drawn import Drawn
 from storage.geojson_objects import read_objects
 
@@ -137,6 +138,20 @@ def test_an_unknown_checkpoint_is_wrong_use(demo, predict, tmp_path, checkpoint,
     found, _, err = predict(slide_of(demo), "--output", tmp_path, checkpoint=checkpoint)
     assert found == code
     assert words in err
+
+
+def test_a_cluster_that_cannot_be_asked_is_said_before_the_work(
+    demo, predict, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "CONNECT_S", 1)
+    for address, expected, words in [
+        ("10.0.0.5", 2, "expected the address of a scheduler"),
+        ("tcp://127.0.0.1:9", 1, "no Dask scheduler answers"),
+    ]:
+        code, _, err = predict(slide_of(demo), "--output", tmp_path, "--dask", address)
+        assert code == expected
+        assert words in err
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_not_there_is_wrong_use(predict, tmp_path):
