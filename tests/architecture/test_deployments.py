@@ -209,21 +209,23 @@ def started(unit):
     return [Path(command).name, *words]
 
 
-def test_a_worker_unit_knows_its_servers_even_if_the_env_file_names_none():
-    unit = ROOT / "deployments" / "systemd" / "signetflow-worker@.service"
-    lines = text(unit).splitlines()
-    told = dict(
-        pair.split("=", 1)
-        for line in lines
-        if line.startswith("Environment=")
-        for pair in line.removeprefix("Environment=").split()
+def set_by(unit):
+    """Return what a unit sets itself; of what the env file sets as well, that is taken."""
+    lines = re.findall(r"^Environment=(.*)$", text(unit), re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in line.split())
+
+
+def test_a_unit_finds_the_servers_of_its_host_even_if_the_env_file_names_none():
+    worker, proxy = (
+        set_by(ROOT / "deployments" / "systemd" / f"signetflow-{name}.service")
+        for name in ("worker@", "proxy")
     )
     served = Serving(Workspace(ROOT))
-    assert told["PREFECT_API_URL"] == served.prefect_url
-    assert told["MLFLOW_TRACKING_URI"] == served.mlflow_url
-    # Of a variable that stands in both, the file's is taken, wherever they stand (systemd.exec(5)).
-    assert "EnvironmentFile=/etc/signetflow/signetflow.env" in lines
-    assert started(unit)[:2] == ["prefect", "worker"]
+    assert worker["PREFECT_API_URL"] == served.prefect_url
+    assert worker["MLFLOW_TRACKING_URI"] == served.mlflow_url
+    # The Caddyfile's own default is the names that compose gives them.
+    assert proxy["SIGNETFLOW_PREFECT_UPSTREAM"] == f"{served.host}:{served.prefect_port}"
+    assert proxy["SIGNETFLOW_MLFLOW_UPSTREAM"] == f"{served.host}:{served.mlflow_port}"
 
 
 def test_the_unit_of_the_servers_starts_a_command_that_there_is():
@@ -232,10 +234,9 @@ def test_the_unit_of_the_servers_starts_a_command_that_there_is():
     assert "--log-here" in started(unit)  # nothing else would ever shorten its logs
 
 
-@pytest.mark.parametrize("name", ["signetflow-serve", "signetflow-worker@"])
-def test_a_unit_is_started_again_however_it_ended_and_however_often(name):
-    lines = text(ROOT / "deployments" / "systemd" / f"{name}.service").splitlines()
-    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_a_unit_is_started_again_however_it_ended_and_however_often(unit):
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(text(unit).splitlines())
 
 
 def test_workers_of_a_host_share_the_folder_of_the_slots():
