@@ -150,9 +150,9 @@ def _cells(
     """Yield the cells of each block, every cell in one of them only."""
     from models.merging.stitching import Stitcher
     from models.methods.detector import in_level0
-    from storage.blocks import TOLERANCE_PX
+    from storage.blocks import TOLERANCE_PX, WIDE_MARGIN_PX
 
-    stitcher, placement = Stitcher(TOLERANCE_PX), Placement(0, 0, asked.downsample)
+    stitcher, placement = Stitcher(TOLERANCE_PX, WIDE_MARGIN_PX), Placement(0, 0, asked.downsample)
     blocks = [_block(slide, one.core, asked.downsample, network) for one in asked.blocks]
     for block, found in zip(blocks, network.each(blocks), strict=True):
         kept = stitcher.new(found.cells, (0, 0), block.core)

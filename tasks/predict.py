@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from tasks.trial import Selection
 
 
+SEAL_EVERY_S = 5.0
+"""How often the finished blocks of a region are made to last. Two more may be under way, some ten
+seconds each on a CPU: together a kill costs about as much as between regions."""
+
+
 @stage(name="predict", version=4, makes=Kind.DETECTIONS)
 def predict(
     work: Work,
@@ -73,7 +78,8 @@ def _blocks(work: Work, info: RegionInfo, n_blocks: int) -> BlockDraft | None:
     if n_blocks == 1:
         return None
     return BlockDraft(
-        Parts(work.unfinished.folder / "blocks" / folder_name(info.region_id)), n_blocks
+        Parts(work.unfinished.folder / "blocks" / folder_name(info.region_id), SEAL_EVERY_S),
+        n_blocks,
     )
 
 
@@ -147,9 +153,9 @@ class _Region:
         from models.annotations import Detections
         from models.merging.stitching import Stitcher
         from models.methods.detector import in_level0
-        from storage.blocks import TOLERANCE_PX
+        from storage.blocks import TOLERANCE_PX, WIDE_MARGIN_PX
 
-        stitcher, taken = Stitcher(TOLERANCE_PX), []
+        stitcher, taken = Stitcher(TOLERANCE_PX, WIDE_MARGIN_PX), []
         for number, core in enumerate(self.cores):
             if number not in blocks.kept:
                 blocks.put(number, _arrays(next(found)))

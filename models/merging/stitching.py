@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -45,6 +46,9 @@ class Stitcher:
 
     tolerance_px: int
     """How far the centre of a cell may move between two blocks."""
+    reach_px: int | None = None
+    """How far beyond its core a block sees at most. Given only where cores come row by row: what no
+    later block can see is then forgotten, so that memory grows with a row, not with the slide."""
     _boxes: NDArray[np.float64] = field(default_factory=empty_boxes)
     """(k, 4) of the cells that were taken and reach over or near the border of their core."""
     _masks: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -62,6 +66,8 @@ class Stitcher:
         core : Window
             What the block answers for; the cores of a slide cover it without overlap.
         """
+        if self.reach_px is not None:
+            self._forget(core.y0 - self.reach_px)
         boxes = found.boxes + np.tile(corner[::-1], 2)
         new = core.grown(self.tolerance_px).contains(centres(boxes))
         own = np.flatnonzero(new)
@@ -72,6 +78,12 @@ class Stitcher:
                 new[row] = False
         self._remember(found, boxes, new & ~_inside(boxes, core.grown(-self.tolerance_px)))
         return new
+
+    def _forget(self, above: int) -> None:
+        kept = self._boxes[:, 3] > above
+        if not kept.all():
+            self._boxes = self._boxes[kept]
+            self._masks = list(compress(self._masks, kept.tolist()))
 
     def _remember(
         self, found: Masked, boxes: NDArray[np.float64], taken: NDArray[np.bool_]

@@ -70,7 +70,7 @@ def network(tmp_path_factory):
         st.tuples(st.integers(0, 7), st.integers(0, 5), SIDES, SIDES),
         min_size=1, unique_by=lambda one: one[:2],
     ),
-    st.sampled_from([60, 77, 130]),
+    st.sampled_from([60, 77, 100]),
     st.integers(0, 40),
 )  # fmt: skip
 def test_cells_anywhere_are_found_once_and_whole_whatever_the_cores(network, cells, core_px, cut):

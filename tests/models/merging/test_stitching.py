@@ -116,6 +116,21 @@ def test_what_was_kept_is_remembered_near_borders_only():
     assert len(stitcher._boxes) == len(stitcher._masks) == 2
 
 
+@given(st.sets(st.tuples(st.integers(0, 11), st.integers(0, 23)), min_size=1), st.integers(0, 1))
+def test_what_no_later_block_can_see_is_forgotten_and_changes_nothing(places, tremble):
+    all_kept, forgetting = Stitcher(8), Stitcher(8, reach_px=MARGIN)
+    truth = np.array([square(40 * x + 21, 40 * y + 19) for x, y in sorted(places)])
+    for number, y0 in enumerate(range(0, 960, 80)):
+        for x0 in range(0, 480, 160):
+            core = Window(x0, y0, x0 + 160, y0 + 80)
+            shown = [box + tremble * (-1) ** number for box in truth]
+            seen_whole = core.grown(MARGIN)
+            inside = [box for box in shown if seen_whole.contains(box.reshape(2, 2)).all()]
+            assert looked(forgetting, inside, core) == looked(all_kept, inside, core)
+    assert (forgetting._boxes[:, 3] > 880 - MARGIN).all()
+    assert len(forgetting._boxes) == len(forgetting._masks)
+
+
 def test_a_block_without_cells_is_nothing_special():
     assert looked(Stitcher(8), [], LEFT) == []
 
