@@ -7,6 +7,7 @@ A piece of work is a function of a module and one argument that can be sent to a
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,10 @@ MOST_THREADS = 4
 """Each holds a block and has a child that decodes: more of them would take gigabytes."""
 AHEAD_PER_THREAD = 2
 """Pieces of work that are given out before the first result is asked for."""
+WORTH_WAITING = 0.1
+"""Share of the time that an item took to make: so long a result is waited for before the next item
+is made. Costs nothing where items are made at once."""
+POLL_S = 0.01
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -75,11 +80,11 @@ def in_order(
     """Yield items with their results, of which at most so many are begun ahead."""
     waiting: deque[tuple[Item, Promise[Result]]] = deque()
     try:
-        for item in items:
+        for item, made_s in _timed(items):
             waiting.append((item, begin(item)))
-            # What is done is handed on first: items may take long to make, and a kill costs what
-            # nobody has taken in.
-            if len(waiting) >= n_ahead or waiting[0][1].done():
+            # What is done is handed on first, and what nearly is: items may take long to make, and
+            # a kill costs what nobody has taken in.
+            if len(waiting) >= n_ahead or _soon(waiting[0][1], WORTH_WAITING * made_s):
                 first, promise = waiting.popleft()
                 yield first, promise.result()
         while waiting:
@@ -94,6 +99,24 @@ def pieces_ahead(n_threads: int, most: int | None) -> int:
     """Return how many pieces of work so many threads begin ahead of their results."""
     wanted = max(1, AHEAD_PER_THREAD * n_threads)
     return wanted if most is None else min(wanted, most)
+
+
+def _timed(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
+    """Yield items, and how many seconds each took to make."""
+    started = time.monotonic()
+    for item in items:
+        yield item, time.monotonic() - started
+        started = time.monotonic()
+
+
+def _soon(promise: Promise[Result], timeout_s: float) -> bool:
+    """Return whether a result is there, now or before the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while not promise.done():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(min(POLL_S, timeout_s))
+    return True
 
 
 class Threads:

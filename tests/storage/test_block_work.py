@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from models.errors import SlideError, StoppedError
+from models.errors import ImageError, StoppedError
 from storage.block_work import AHEAD_PER_THREAD, Threads, end_job, hired, slide_for
 from storage.datasets.synthetic.slides import write_svs
 
@@ -71,6 +71,23 @@ def test_a_result_that_is_there_is_yielded_before_another_item_is_made(threads):
     assert made == [1]
 
 
+def test_a_result_that_is_nearly_there_is_waited_for_where_items_take_long_to_make(
+    threads, monkeypatch
+):
+    monkeypatch.setattr("storage.block_work.WORTH_WAITING", 100)
+    taken: list[int] = []
+
+    def items():
+        for number in range(3):
+            assert taken == list(range(number))
+            time.sleep(0.1)
+            yield number
+
+    for number, _ in threads.each(lambda _: time.sleep(0.05), items()):
+        taken.append(number)
+    assert taken == [0, 1, 2]
+
+
 def test_fewer_items_are_asked_for_ahead_where_each_holds_much():
     asked = []
 
@@ -119,7 +136,7 @@ def test_whoever_gives_up_waits_for_nobody_and_leaves_no_child(svs):
         return number
 
     def ask():
-        with suppress(SlideError, StoppedError, CancelledError, RuntimeError):
+        with suppress(ImageError, StoppedError, CancelledError, RuntimeError):
             list(workers.each(work, range(4)))
 
     before = psutil.Process().children()
