@@ -196,6 +196,16 @@ def test_the_images_of_a_host_share_what_they_install():
     assert not re.search(r"^(RUN|COPY) ", after, re.MULTILINE)
 
 
+def test_the_code_lies_above_the_packages_so_that_an_upgrade_copies_no_packages():
+    making, _, final = text(DOCKERFILE).partition("AS either\n")
+    code = r"^COPY .*\b(?:flows|tasks|storage|models)/"
+    assert not re.search(code, making, re.MULTILINE)
+    before, found, after = final.partition("COPY --from=packages /opt/venv")
+    assert found
+    assert not re.search(code, before, re.MULTILINE)
+    assert re.search(code, after, re.MULTILINE)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
 def test_a_unit_gives_up_what_it_does_not_need(unit):
     lines = text(unit).splitlines()

@@ -1,10 +1,8 @@
 """What can be shown of docker/ without an engine."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
-import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -26,16 +24,6 @@ FILLED_IN = {
 needs_compose = pytest.mark.skipif(
     shutil.which("docker-compose") is None, reason="no docker-compose on this machine"
 )
-
-
-def loaded():
-    spec = importlib.util.spec_from_file_location("rehearse", ROOT / "docker" / "rehearse.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["rehearse"] = module  # a dataclass looks its module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -108,14 +96,6 @@ def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
     assert all((ROOT / one).exists() for one in sources)
     inside = {one for one in sources for made in let_through if one in (made, *made.parents)}
     assert set(sources) - inside == set()
-
-
-def test_the_rehearsal_knows_every_instruction_of_the_dockerfile(tmp_path):
-    rehearse = loaded()
-    names = {name for name, _ in rehearse.instructions(DOCKERFILE.read_text())}
-    known = {name for name in names if hasattr(rehearse.Image(tmp_path), f"do_{name.lower()}")}
-    assert names - known - rehearse.PASSED_OVER == set()
-    assert {"RUN", "COPY", "USER", "HEALTHCHECK"} <= known
 
 
 def test_the_image_pins_what_torch_brings_along_as_it_is_installed_here():
