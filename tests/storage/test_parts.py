@@ -210,3 +210,21 @@ def _write_and_die(folder, limit):
         code = 0
     finally:
         os._exit(code)  # nothing of pytest may run in the child
+
+
+def test_parts_that_are_dropped_are_gone_for_the_next_process_too(folder):
+    parts = Parts(folder, seal_every_s=0)
+    finish(parts, "one")
+    parts.drop()
+    assert not folder.exists()
+    assert Parts(folder).take_over("one") is None
+    finish(parts, "two")
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["two"]
+
+
+def test_what_is_finished_lasts_when_it_is_told_to(folder):
+    parts = Parts(folder, seal_every_s=3600)
+    finish(parts, "one")
+    assert Parts(folder).take_over("one") is None
+    parts.seal()
+    assert Parts(folder).take_over("one") is not None

@@ -12,7 +12,7 @@ from models.geometry.tiles import Window
 from models.methods.detector import Detector
 from storage.block_work import AHEAD_PER_THREAD
 from storage.blocks import cores_of
-from storage.detections import Mosaic
+from storage.detections import DetectionDraft, Mosaic
 from tasks.stage import Run
 from tests.tasks.large import (
     BLOCK_PX,
@@ -119,7 +119,15 @@ def test_only_maps_of_a_few_blocks_are_ever_in_memory(ground, tmp_path, monkeypa
         return maps
 
     monkeypatch.setattr(Detector, "look", seen)
-    ground.elsewhere(tmp_path).predicted()
+    other, left, commit = ground.elsewhere(tmp_path), [], DetectionDraft.commit
+
+    def committed(self, facts):
+        left.extend((other.at.ledger / "unfinished").glob("*/blocks/*"))
+        return commit(self, facts)
+
+    monkeypatch.setattr(DetectionDraft, "commit", committed)
+    other.predicted()
+    assert left == []  # nor on the disk
     assert max(max(area.height, area.width) for area in looked_at) <= BLOCK_PX
     assert max(most) <= AHEAD_PER_THREAD + 1
 
