@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tasks.stage import Work, stage
 if TYPE_CHECKING:
     from models.methods.evidence import Measured
     from models.methods.settings import AlarmSettings
+    from storage.detections import StoredDetections
     from tasks.evidence import Round
 
 VALIDATED = ("froc", "froc_low", "froc_high", "recall", "fps")
@@ -110,17 +112,39 @@ def _measured(said: dict[str, float | None]) -> Measured:
 
 def _disagreement(work: Work, seen: tuple[Ref, ...]) -> float | None:
     """Return the share of cells that one network sees and the other does not; None for one."""
-    from models.metrics.matching import match_boxes
+    from storage.block_work import hired
     from storage.detections import open_detections
 
     if len(seen) < 2:
         return None
     own, other = (open_detections(work.at, ref) for ref in seen[:2])
+    # The list of all regions is not sent with each of them.
+    first, second = (replace(one, folder=one.folder.absolute(), regions={}) for one in (own, other))
     both = single = 0  # in cells
-    for region_id in own.regions:
-        first, second = own.detections(region_id), other.detections(region_id)
-        found = match_boxes(second.boxes, first.boxes, first.scores, SAME_CELL)
-        shared = int(np.count_nonzero(found >= 0))
-        both += shared
-        single += len(first.boxes) + len(second.boxes) - 2 * shared
+    with hired(work.dask) as workers:
+        pairs = (SeenByTwo(first, second, region_id) for region_id in own.regions)
+        for _, (shared, rest) in workers.each(compared, pairs):
+            both += shared
+            single += rest
     return single / (2 * both + single) if both or single else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenByTwo:
+    """One region that two networks looked at."""
+
+    own: StoredDetections
+    other: StoredDetections
+    region_id: str
+
+
+def compared(seen: SeenByTwo) -> tuple[int, int]:
+    """Return how many cells of a region both networks found, and how many only one of them."""
+    from models.metrics.matching import match_boxes
+    from storage.block_work import require_seen
+
+    require_seen(seen.own.folder, seen.other.folder)
+    first, second = seen.own.detections(seen.region_id), seen.other.detections(seen.region_id)
+    found = match_boxes(second.boxes, first.boxes, first.scores, SAME_CELL)
+    shared = int(np.count_nonzero(found >= 0))
+    return shared, len(first.boxes) + len(second.boxes) - 2 * shared

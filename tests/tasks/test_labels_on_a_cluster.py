@@ -155,6 +155,22 @@ def test_four_threads_make_the_same_files_and_count_the_same_as_one(
     assert len([name for name in wide if "/labels/classes/0/c/" in name]) == 6
 
 
+def test_rounds_are_judged_and_corrections_drawn_by_the_cluster_that_was_named(
+    place, detections, monkeypatch
+):
+    own = place("named")
+    first, second = versions(own, detections)
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+    lost = DaskSettings(address="tcp://127.0.0.1:9")
+    with pytest.raises(OperationsError, match="no Dask scheduler answers"):
+        judge.body(
+            Work(own.at, "key", "label", dask=lost), before=first, after=second, round_number=1,
+            stop=StopSettings(),
+        )  # fmt: skip
+    with pytest.raises(OperationsError, match="no Dask scheduler answers"):
+        import_review(own.at, [corrected(own, second)], Request("me", dask=lost))
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_same_files_and_count_the_same_as_threads(
     place, detections, by_one_thread, two

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from models.annotations import Detections, Polygons
+from models.errors import OperationsError
 from models.methods.settings import AlarmSettings
+from models.runtime_settings import DaskSettings
+from storage import cluster
 from storage.checkpoints import load_card, save_card, save_checkpoint
 from storage.detections import DetectionDraft
 from storage.layout import Kind, Ref, Workspace
@@ -92,3 +95,13 @@ def test_disagreement_is_the_share_of_cells_that_one_network_sees_alone(run):
     same = (found(run, "a", both), found(run, "b", both))
     card = load_card(run.at, weighed(run, 1, trained(run, 0.4), seen=same))
     assert card["disagreement"] == 0.0
+
+
+def test_what_two_networks_saw_is_compared_by_the_cluster_that_was_named(run, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+    seen, weights = (found(run, "a"), found(run, "b")), trained(run, 0.4)
+    named = Run(run.at, "r", dask=DaskSettings(address="tcp://127.0.0.1:9"))
+    with pytest.raises(OperationsError, match="no Dask scheduler answers"):
+        weighed(named, 1, weights, seen=seen)
+    card = weighed(run, 1, weights, seen=seen)
+    assert weighed(named, 1, weights, seen=seen) == card  # the same key

@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from ome_zarr_models.v05.image_label_types import Label
 from models.errors import IntegrityError, NotFoundError, WorkspaceError, WrongUseError
 from storage.labels import levels, ome_zarr
 from storage.labels.export_regions import Ground
-from storage.labels.levels import level_shapes
+from storage.labels.levels import Image, level_shapes, n_blocks, steps_of
 from storage.labels.ome_zarr import export_ome_zarr
 from storage.labels.store import open_version
 
@@ -158,3 +159,23 @@ def test_progress_counts_blocks_up_to_their_total(tmp_path, version):
 def test_levels_end_when_both_sides_are_small():
     assert level_shapes((512, 512)) == [(512, 512)]
     assert level_shapes((513, 3)) == [(513, 3), (257, 2)]
+
+
+@pytest.mark.parametrize("shape", [(100, 90), (700, 1301), (2100, 1100)])
+def test_a_block_is_read_only_when_what_it_is_made_of_was_written(monkeypatch, shape):
+    monkeypatch.setattr(levels, "SHARD_PX", 512)
+    images = tuple(Image(Path(f"/stored/{one}"), Path(f"/out/{one}"), shape) for one in "ab")
+    steps, written = steps_of("r", images), {image.stored for image in images}
+
+    for step in steps:
+        before = frozenset(written)  # what others do in the same step may not be done yet
+        for work in step:
+            seen = set(before)
+            for block in work.blocks:
+                assert block.source in seen
+                seen.add(block.target)
+            written |= seen
+    assert len([block for step in steps for one in step for block in one.blocks]) == sum(
+        n_blocks(image.shape) for image in images
+    )
+    assert len(written) == 2 * (1 + len(level_shapes(shape)))

@@ -56,6 +56,21 @@ def test_a_file_that_versions_share_is_read_once(workspace, chain):
     assert together.n_regions < 3 * alone.n_regions
 
 
+def test_a_region_is_looked_at_again_where_a_person_drew_it_anew(workspace, versions):
+    one = versions.round(versions.ingest())
+    with versions.draft(one, stage="import") as draft:
+        for region_id in versions.drawn:
+            draft.keep(region_id)
+        reviewed = draft.commit()
+    with versions.draft(reviewed, 2) as draft:
+        for region_id in versions.drawn:
+            draft.keep(region_id)
+        later = draft.commit()
+
+    # All files are shared; but what `later` has to keep of the first region is drawn in `reviewed`.
+    assert verify(workspace, [one, later]).n_regions == len(versions.drawn) + 1
+
+
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
     """Return a workspace with two versions, and every file of theirs but the manifests."""

@@ -1,6 +1,7 @@
 """Regions of a version are written wherever there is a worker; the version takes them over."""
 
 import shutil
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from models.errors import LabelContractError, OperationsError
 from storage.artefacts import problems
+from storage.labels import writing
 from storage.labels.contract import RegionLabels
 from storage.labels.store import open_version
 from storage.labels.verify import verify
@@ -79,3 +81,22 @@ def test_a_region_is_read_from_any_working_directory(workspace, versions, monkey
     region = relative.region(versions.first)
     monkeypatch.chdir(tmp_path)
     assert region.labels().records.cell_ids.tolist() == [1, 2]
+
+
+def test_a_region_that_cannot_be_described_leaves_nothing_that_is_still_being_written(
+    workspace, versions, monkeypatch
+):
+    def fails(labels):
+        raise LabelContractError("planted")
+
+    def slowly(*words):
+        time.sleep(0.2)
+        write_array(*words)
+
+    write_array = writing.write_array
+    monkeypatch.setattr(writing, "region_entry", fails)
+    monkeypatch.setattr(writing, "write_array", slowly)
+    with pytest.raises(LabelContractError, match="planted"):
+        versions.ingest()
+    time.sleep(0.4)
+    assert list((workspace.root / Kind.LABELS).iterdir()) == []
