@@ -204,7 +204,10 @@ def forged(workspace, versions, monkeypatch):
 
     def forged(change):
         first = versions.ingest()
-        for name in ("require_human_records", "require_human_pixels", "require_agreement"):
+        for name in (
+            "require_human_records", "require_human_pixels", "require_agreement",
+            "require_continuation",
+        ):  # fmt: skip
             monkeypatch.setattr(f"storage.labels.writing.{name}", lambda *_: None)
         names = ("placement", "classes", "cells", "records", "next_cell_id")
         parts = dict(zip(names, versions.next_labels(first), strict=True))
@@ -235,9 +238,14 @@ def orphaned(parts):
     return {"cells": cells}
 
 
+def shifted(parts):
+    return {"placement": replace(parts["placement"], x0=parts["placement"].x0 + 1)}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (shifted, "in the parent at"),
         (moved, "the person's cell 1 was changed"),
         (eroded, "the person's cell 1 keeps 0 of"),
         (orphaned, "have class"),
