@@ -7,15 +7,11 @@ itself, so that `undo` removes exactly that, from any machine.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import (
     VariableCreate,
@@ -28,22 +24,22 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from flows.automations import BLOCK, automations, webhook
+from flows.deploying import deploy, is_changed, wanted_deployments, would_change
 from models.errors import OperationsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
+    from pathlib import Path
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-PREFECT_FILE = Path(__file__).resolve().parents[1] / "deployments" / "prefect.yaml"
 MADE = "signetflow_made"
 """The variable that says what bootstrapping made."""
 _OURS = "One run at a time; made by signetflow ops bootstrap."
 HEARTBEAT_S = 30
 """How often a run says that it lives; Prefect takes no less."""
-DEPLOY_TIMEOUT_S = 300
 PATIENT = {"PREFECT_CLIENT_RETRY_EXTRA_CODES": "500", "PREFECT_CLIENT_MAX_RETRIES": "6"}
 """What every run is told: while its database is away the server answers 500, which Prefect does not
 try again by itself, so that a run could not say that it has ended. Six tries, each after twice the
@@ -138,24 +134,6 @@ def _variables(wish: Wish) -> Iterator[tuple[str, Any]]:
     yield "signetflow_pool", "gpu0" if wish.n_gpus else "cpu"
 
 
-def wanted_deployments() -> dict[str, dict[str, Any]]:
-    """Return the deployments of the shipped file, by ``flow/name``."""
-    listed = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))["deployments"]
-    return {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}": one for one in listed}
-
-
-def _deploy() -> None:
-    command = ["-m", "prefect", "--no-prompt", "deploy", "--all"]
-    command += ["--prefect-file", PREFECT_FILE.name]
-    done = subprocess.run(  # noqa: S603  # our own interpreter and a fixed command
-        [sys.executable, *command], cwd=PREFECT_FILE.parent, capture_output=True, text=True,
-        timeout=DEPLOY_TIMEOUT_S, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        said = (done.stdout + done.stderr)[-3000:]
-        raise OperationsError(f"prefect deploy refused {PREFECT_FILE.name}: {said}")
-
-
 @dataclass(frozen=True, slots=True)
 class _Server:
     client: SyncPrefectClient
@@ -165,18 +143,23 @@ class _Server:
         """Make one thing after the other, each of which the next may stand on."""
         for name, env in _pools(wish.n_gpus):
             yield self.pool(name, env)
+        renewed = set()
         for name, value in _variables(wish):
-            yield self.variable(name, value)
-        block = None
+            step = self.variable(name, value)
+            renewed |= {name} if step.done == "updated" else set()
+            yield step
+        block = self.block()
         if wish.webhook is not None:
             block, step = self.webhook(wish.webhook)
             yield step
         for one in automations(block):
             yield self.automation(one)
         before = self.deployments()
-        if not self.dry_run:
-            _deploy()
-            self.keep_schedules(before)
+        if self.dry_run:
+            yield from _would_deploy(before, renewed)
+            return
+        deploy()
+        self.keep_schedules(before)
         yield from self.deployed(before)
 
     def require_ours(self, wish: Wish) -> None:
@@ -227,6 +210,13 @@ class _Server:
             self.client.update_variable(VariableUpdate(name=name, value=value))
         return Step("variable", name, "unchanged" if there.value == value else "updated")
 
+    def block(self) -> UUID | None:
+        """Return the webhook that is there already, so that what it is sent is renewed."""
+        try:
+            return self.client.read_block_document_by_name(BLOCK, "webhook").id
+        except ObjectNotFound:
+            return None
+
     def webhook(self, url: str) -> tuple[UUID, Step]:
         """Save the address of the webhook."""
         try:
@@ -271,17 +261,12 @@ class _Server:
 
     def deployed(self, before: Mapping[str, DeploymentResponse]) -> list[Step]:
         """Say what became of the deployments."""
-        after = before if self.dry_run else self.deployments()
+        after = self.deployments()
         missing = set(wanted_deployments()) - set(after)
-        if missing and not self.dry_run:
+        if missing:
             raise OperationsError(f"prefect deploy left out {', '.join(sorted(missing))}.")
-        steps = [Step("deployment", name, "created") for name in wanted_deployments()]
-        return [
-            replace(step, done=_changed(before[step.name], after[step.name]))
-            if step.name in before
-            else step
-            for step in steps
-        ]
+        changed = {name: is_changed(old, after[name]) for name, old in before.items()}
+        return _deployments(changed)
 
     def remember(self, steps: Sequence[Step]) -> None:
         """Write down on the server what was made, now or at an earlier time."""
@@ -340,10 +325,14 @@ def _said(automation: AutomationCore) -> dict[str, Any]:
     return said
 
 
-def _changed(before: DeploymentResponse, after: DeploymentResponse) -> str:
-    fields = {
-        "entrypoint", "parameters", "parameter_openapi_schema", "description", "work_pool_name",
-        "tags", "concurrency_options", "pull_steps", "job_variables",
-    }  # fmt: skip
-    same = before.model_dump(include=fields) == after.model_dump(include=fields)
-    return "unchanged" if same else "updated"
+def _would_deploy(before: Mapping[str, DeploymentResponse], renewed: Set[str]) -> list[Step]:
+    listed = wanted_deployments()
+    return _deployments(
+        {name: would_change(listed[name], old, renewed) for name, old in before.items()}
+    )
+
+
+def _deployments(changed: Mapping[str, bool]) -> list[Step]:
+    """Return the steps of the deployments; those that were not there before are created."""
+    done = {name: "updated" if is_so else "unchanged" for name, is_so in changed.items()}
+    return [Step("deployment", name, done.get(name, "created")) for name in wanted_deployments()]

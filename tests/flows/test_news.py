@@ -182,6 +182,7 @@ def test_the_server_that_a_command_starts_for_itself_is_told_nothing(
     promote(own_ground, OLD)
     assert deliver_news(own_ground.at) == ""
     assert Ledger(own_ground.at).pending_news() == ()
+    assert server.got == []
 
 
 def test_a_server_that_is_away_is_told_later_and_once(own_ground, server, away):

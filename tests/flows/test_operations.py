@@ -11,17 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.automations import automations
-from flows.operations import (
-    PATIENT,
-    PREFECT_FILE,
-    Wish,
-    _pools,
-    bootstrap,
-    connected,
-    undo,
-    wanted_deployments,
-)
+from flows.automations import BLOCK, automations
+from flows.deploying import PREFECT_FILE, wanted_deployments
+from flows.operations import PATIENT, Wish, _pools, bootstrap, connected, undo
 from flows.server import LAUNCHER, free_port
 from models.errors import OperationsError
 
@@ -102,7 +94,9 @@ def test_only_what_changed_is_updated_and_a_schedule_that_is_on_stays_on(at_serv
     with connected() as client:
         weekly = client.read_deployment_by_name("retrain/weekly")
         client.update_deployment_schedule(weekly.id, weekly.schedules[0].id, active=True)
+    said = done(bootstrap(wish(workspace=Path("/srv/other")), dry_run=True))
     steps = done(bootstrap(wish(workspace=Path("/srv/other"))))
+    assert said == steps
     changed = {name for name, what in steps.items() if what != "unchanged"}
     assert changed == {"variable signetflow_workspace"} | {
         f"deployment {name}" for name in wanted_deployments()
@@ -110,6 +104,22 @@ def test_only_what_changed_is_updated_and_a_schedule_that_is_on_stays_on(at_serv
     with connected() as client:
         weekly = client.read_deployment_by_name("retrain/weekly")
     assert [one.active for one in weekly.schedules] == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_what_people_are_sent_is_renewed_without_naming_the_address_again(at_server):
+    bootstrap(wish(webhook="http://127.0.0.1:9/x"))
+    name = "signetflow: tell of alarms"
+    with connected() as client:
+        (alarms,) = client.read_automations_by_name(name)
+        block = client.read_block_document_by_name(BLOCK, "webhook").id
+        (older,) = (one for one in automations(block) if one.name == name)
+        older.description = "of an older release"
+        client.update_automation(alarms.id, older)
+    steps = done(bootstrap(wish()))
+    assert {key for key, what in steps.items() if what == "updated"} == {f"automation {name}"}
+    assert done(bootstrap(wish()))[f"automation {name}"] == "unchanged"
 
 
 @pytest.mark.slow

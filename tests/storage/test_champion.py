@@ -1,6 +1,7 @@
 """Who is champion, by whom and why; and the way back."""
 
 import json
+import re
 from itertools import groupby
 
 import pytest
@@ -58,6 +59,11 @@ def test_a_damaged_log_is_an_error_and_stays_as_it_is(at):
     with pytest.raises(IntegrityError, match="cannot be read"):
         stand(at, "champion", checkpoint("b"), by="ada", reason="x")
     assert log_path(at).read_text() == "{"
+
+
+def test_two_changes_within_a_second_have_times_of_their_own(at):
+    promoted(at, "a")
+    assert re.search(r":\d\d\.\d{3}\+00:00$", history(at)[0].at)
 
 
 def test_every_line_is_json_by_itself(at):
