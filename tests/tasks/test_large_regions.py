@@ -108,6 +108,15 @@ def test_a_region_goes_on_behind_the_blocks_that_are_sealed_and_ends_in_the_same
     assert not list((other.at.ledger / "unfinished").iterdir())
 
 
+def test_a_finished_region_lasts_although_its_blocks_are_gone(ground, tmp_path, looked_at):
+    other = ground.elsewhere(tmp_path)
+    run = Run(other.at, "large")
+    stopped_at(run, 12, lambda: other.predicted(run))
+    looked_at.clear()
+    other.predicted(run)
+    assert [(area.height, area.width) for area in looked_at] == [(96, 96)]
+
+
 def test_only_maps_of_a_few_blocks_are_ever_in_memory(ground, tmp_path, monkeypatch, looked_at):
     monkeypatch.setattr("storage.block_work.n_cores", lambda: 1)
     alive, most, look = [], [], Detector.look
