@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import WorkPool
     from prefect.client.schemas.responses import DeploymentResponse
 
 MADE = "signetflow_made"
@@ -163,10 +164,15 @@ class _Server:
         yield from self.deployed(before)
 
     def require_ours(self, wish: Wish) -> None:
-        """Refuse names that somebody else uses on this server, before anything is changed."""
+        """Refuse names that somebody else uses on this server, before anything is changed.
+
+        A pool that nobody has set up is nobody's: a worker makes its own where it finds none.
+        """
         wanted = {name for name, _ in _pools(wish.n_gpus)}
         pools = [one for one in self.client.read_work_pools() if one.name in wanted]
-        theirs = {("pool", one.name) for one in pools if one.description != _OURS}
+        theirs = {
+            ("pool", one.name) for one in pools if _is_set_up(one) and one.description != _OURS
+        }
         found = self.deployments().items()
         theirs |= {("deployment", name) for name, one in found if "signetflow" not in one.tags}
         if named := sorted(theirs - {(kind, name) for kind, name in self._made()}):
@@ -316,6 +322,12 @@ class _Server:
 
     def _remove_deployment(self, name: str) -> None:
         self.client.delete_deployment(self.client.read_deployment_by_name(name).id)
+
+
+def _is_set_up(pool: WorkPool) -> bool:
+    """Return whether anybody has changed a pool from what a worker makes by itself."""
+    default = ProcessWorker.get_default_base_job_template()
+    return pool.base_job_template != default or pool.concurrency_limit is not None
 
 
 def _said(automation: AutomationCore) -> dict[str, Any]:

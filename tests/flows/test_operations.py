@@ -179,7 +179,8 @@ def test_a_name_that_others_use_is_refused_before_anything_is_changed(at_server,
     from prefect.client.schemas.actions import WorkPoolCreate
 
     with connected() as client:
-        theirs = client.create_work_pool(WorkPoolCreate(name="cpu", type="process"))
+        set_up = WorkPoolCreate(name="cpu", type="process", concurrency_limit=7)
+        theirs = client.create_work_pool(set_up)
         try:
             with pytest.raises(OperationsError, match="pool cpu: made by somebody else"):
                 bootstrap(wish(), dry_run=dry_run)
@@ -187,6 +188,23 @@ def test_a_name_that_others_use_is_refused_before_anything_is_changed(at_server,
             assert client.read_variables() == []
         finally:
             client.delete_work_pool("cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_pool_that_a_worker_made_by_itself_is_taken_over(at_server):
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.workers.process import ProcessWorker
+
+    template = ProcessWorker.get_default_base_job_template()
+    with connected() as client:
+        by_worker = WorkPoolCreate(name="gpu0", type="process", base_job_template=template)
+        client.create_work_pool(by_worker)
+        try:
+            steps = done(bootstrap(wish(), dry_run=True))
+        finally:
+            client.delete_work_pool("gpu0")
+    assert steps["pool gpu0"] == "updated"
 
 
 @pytest.mark.slow
