@@ -127,6 +127,7 @@ def test_the_same_file_onto_its_own_result_is_nothing_new(workspace, versions, r
     cells_of(content, versions.first, "pseudo")[0]["geometry"] = box_of(230, 270)
     content["features"].remove(cells_of(content, versions.first, "human")[0])
     once = import_review(workspace, [saved(path, content)], BY)
+    assert (once.added, once.moved, once.removed) == (1, 1, 1)
     assert import_review(workspace, [path], BY).ref == once.ref
     again = import_review(workspace, [path], Request("Dr. Ito", onto=once.ref))
     assert (again.ref, again.added, again.moved, again.removed) == (once.ref, 0, 0, 0)
