@@ -38,7 +38,7 @@ _TEXT = (
     " ~ (' on pool ' ~ pool.name if pool else '') ~ '): '"
     " ~ (state.message or 'no reason was given') | trim('. ') ~ '. '"
     " ~ ('Its processes or its host died. What is missing: signetflow ops status. Start that, then'"
-    " if died else 'At which stage: signetflow status. Mend that, then')"
+    " if died else 'More: signetflow status. Mend that, then')"
     " ~ ': ' ~ again ~ '. See ' ~ ('The GPU host died' if died else 'A round failed')"
     " ~ ' in docs/operations.md.')"
 )

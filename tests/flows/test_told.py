@@ -140,7 +140,7 @@ def later(told):
 @pytest.mark.parametrize(
     ("state", "told_to_do"),
     [
-        ("Failed", "At which stage: signetflow status. Mend that, then: "),
+        ("Failed", "More: signetflow status. Mend that, then: "),
         ("Crashed", "Its processes or its host died. What is missing: signetflow ops status."),
     ],
 )

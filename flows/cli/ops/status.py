@@ -208,6 +208,6 @@ def _needs_of_run(run: RunFacts, known: Dispatch) -> Iterator[str]:
             f"wrong' in docs/operations.md"
         )
     if run.state == "failed":
-        yield f"run {name} failed: {run.record.message}. Mend that, then {again}"
+        yield f"run {name} failed: {run.record.message.rstrip('. ')}. Mend that, then {again}"
     if run.state == "stopped":
         yield f"run {name} was killed: {again}"
