@@ -32,8 +32,9 @@ def at_once(work, items):
     threads = [threading.Thread(target=work, args=(item,), daemon=True) for item in items]
     for one in threads:
         one.start()
+    deadline = time.monotonic() + 20
     for one in threads:
-        one.join(20)
+        one.join(max(0, deadline - time.monotonic()))
     assert not any(one.is_alive() for one in threads)
 
 
