@@ -50,8 +50,8 @@ def tell_of_round(run: Run, name: str, label: str, card: Ref) -> None:
     card
         What the round showed.
     """
-    alarms = load_card(run.at, card)["alarms"]
-    if not (alarms and outer_server()):
+    alarms = load_card(run.at, card)["alarms"] if outer_server() else ()
+    if not alarms:
         return
     said = "; ".join(alarms)
     text = (

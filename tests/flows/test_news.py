@@ -118,14 +118,16 @@ def test_a_round_without_alarm_tells_nothing(own_ground, server):
 
 
 @pytest.mark.parametrize("planning", [False, True])
-def test_weighing_a_round_tells_at_once_and_a_plan_tells_nothing(conducted, server, planning):
+def test_weighing_a_round_tells_at_once_and_a_plan_tells_nothing(
+    conducted, server, planning, tmp_path
+):
     from dataclasses import replace
 
     from flows.bench import Bench
 
     arm = next(one for one in conducted.inputs.arms if one.arm == "self")
     always = AlarmSettings(fps_rise=0.0, fps_factor=1.0, recall_gain=1.0)
-    ground = conducted.ground
+    ground = conducted.ground.copied(tmp_path)
     run = replace(ground.run, run_id=f"{planning}{time.time()}", planning=planning)
     config = ground.config.model_copy(update={"alarm": always})
     bench = Bench(run, config, arm.trial, conducted.inputs.regions, ground.annotated)
