@@ -1,6 +1,7 @@
 """Set-up says what a machine lacks, never takes half an environment for a whole one."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -189,6 +190,40 @@ SKIPPED = (
 def test_a_skip_that_is_not_on_the_list_fails(tmp_path, capsys, listed, code, group):
     (tmp_path / "junit.xml").write_text(SKIPPED % group)
     (tmp_path / "allowed.txt").write_text(listed)
-    skips = load(ROOT / ".ci" / "skips.py")
-    assert skips.main([str(tmp_path / "junit.xml"), str(tmp_path / "allowed.txt")]) == code
+    words = ["skipped", str(tmp_path / "junit.xml"), str(tmp_path / "allowed.txt")]
+    assert load(ROOT / ".ci" / "found.py").main(words) == code
     assert ("no GPU" in capsys.readouterr().out) == bool(code)
+
+
+FAILING = """
+import pytest
+
+@pytest.mark.xdist_group("some")
+@pytest.mark.parametrize("word", ["a b", "x@y"])
+def test_in_a_group(word):
+    assert word == "a b"
+
+@pytest.fixture
+def broken():
+    raise ValueError
+
+def test_that_breaks(broken):
+    pass
+
+def test_that_passes():
+    pass
+"""
+
+
+def test_what_failed_side_by_side_can_be_run_again_alone(tmp_path, capsys):
+    (tmp_path / "test_some.py").write_text(FAILING)
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir=."]
+    words = ["-n1", "--dist=loadgroup", "--junitxml=found.xml"]
+    subprocess.run([*pytest_here, *words], cwd=tmp_path, capture_output=True, check=False)
+    load(ROOT / ".ci" / "found.py").main(["failed", str(tmp_path / "found.xml")])
+    failed = capsys.readouterr().out.split("\n")[:-1]
+    assert failed == ["test_some.py::test_in_a_group[x@y]", "test_some.py::test_that_breaks"]
+    again = subprocess.run(
+        [*pytest_here, *failed], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "1 failed, 1 error" in again.stdout
