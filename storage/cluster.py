@@ -30,6 +30,9 @@ CONNECT_S = 10
 PATIENCE_S = 15.0
 """How long a scheduler or the last worker may be away in mid-work."""
 LOOK_S = 0.5
+FETCH_S = 15.0
+LONGEST_FETCH_S = 600.0
+"""How long results are asked for that are said to be there and do not come."""
 COMPUTING = ("numpy", "opencv-python-headless", "pillow", "tiffslide", "tifffile", "imagecodecs",
              "zarr", "numcodecs", "scipy", "scikit-image", "pyarrow")  # fmt: skip
 """What decides the bytes of a block."""
@@ -185,23 +188,37 @@ class _Sent(Generic[Result]):
         OperationsError
             If the cluster is gone, or the worker is not like this machine.
         """
-        self._wait()
-        try:
-            made: Result = self._future.result(timeout=PATIENCE_S)
-        except CancelledError as error:
-            raise self._cluster.lost("its scheduler went away") from error
-        except KilledWorker as error:
-            raise self._cluster.lost(_first_line(error)) from error
-        except ImportError as error:
-            raise OperationsError(
-                f"A Dask worker cannot import signetflow ({_first_line(error)}). Install the same "
-                f"release there and start the worker again."
-            ) from error
-        except OSError as error:
-            if trouble := self._cluster.trouble():
-                raise self._cluster.lost(trouble) from error
-            raise
-        return made
+        asked = time.monotonic()
+        while True:
+            self._wait()
+            try:
+                made: Result = self._future.result(timeout=FETCH_S)
+            except CancelledError as error:
+                raise self._cluster.lost("its scheduler went away") from error
+            except KilledWorker as error:
+                raise self._cluster.lost(_first_line(error)) from error
+            except ImportError as error:
+                raise OperationsError(
+                    f"A Dask worker cannot import signetflow ({_first_line(error)}). Install the "
+                    f"same release there and start the worker again."
+                ) from error
+            except OSError as error:  # a TimeoutError is one
+                self._require_hope(error, asked)
+            else:
+                return made
+
+    def _require_hope(self, error: OSError, asked: float) -> None:
+        """Raise an error unless fetching the result once more may help.
+
+        Who has the result may die just before it is fetched: then it is made again elsewhere. And
+        when the scheduler dies, its connections break before the client knows.
+        """
+        if self._future.status == "error":
+            raise error  # of the work itself
+        trouble = self._cluster.trouble()
+        if trouble or (self._future.done() and time.monotonic() - asked > LONGEST_FETCH_S):
+            raise self._cluster.lost(trouble or _first_line(error)) from error
+        time.sleep(LOOK_S)
 
     def _wait(self) -> None:
         """Wait for the work to be done, as long as there is someone who does it."""

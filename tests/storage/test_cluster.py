@@ -7,10 +7,12 @@ import os
 import shutil
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from distributed.comm.core import CommClosedError
 
 from models.annotations import Annotations, Role
 from models.errors import OperationsError
@@ -206,3 +208,68 @@ def test_a_worker_that_sees_neither_slide_nor_workspace_says_so(tmp_path):
     one = Source(0, "job", missing, None, (9, 9), (), None, 1.0, TILES, tmp_path)
     with pytest.raises(OperationsError, match="under the same paths"):
         begin(one)
+
+
+class Fetched:
+    """A result that is said to be there; fetching it goes as given, one after the other."""
+
+    def __init__(self, *outcomes, status="finished"):
+        self.outcomes, self.status = list(outcomes), status
+
+    def add_done_callback(self, call):
+        call(self)
+
+    def done(self):
+        return True
+
+    def result(self, timeout):
+        del timeout
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class Seen:
+    """A cluster that says in turn what is wrong with it."""
+
+    def __init__(self, *troubles):
+        self.troubles = list(troubles)
+
+    def trouble(self):
+        return self.troubles.pop(0)
+
+    def lost(self, why):
+        return OperationsError(why)
+
+
+def fetch(seen: Any, fetched: Any) -> Any:
+    return cluster._Sent(seen, fetched).result()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(cluster, "LOOK_S", 0.01)
+
+
+@pytest.mark.parametrize("broken", [TimeoutError("15 s"), CommClosedError("reset by peer")])
+def test_a_result_that_went_with_its_worker_is_fetched_when_it_was_made_again(quick, broken):
+    assert fetch(Seen("", ""), Fetched(broken, broken, "made")) == "made"
+
+
+def test_a_connection_that_breaks_before_the_client_knows_of_its_scheduler_is_a_lost_cluster(quick):
+    broken = CommClosedError("reset by peer")
+    with pytest.raises(OperationsError, match="does not answer"):
+        fetch(Seen("", "it does not answer"), Fetched(broken, broken))
+
+
+def test_a_result_that_never_comes_is_a_lost_cluster(quick, monkeypatch):
+    monkeypatch.setattr(cluster, "LONGEST_FETCH_S", 0.05)
+    with pytest.raises(OperationsError, match="15 s"):
+        fetch(Seen(*[""] * 99), Fetched(*[TimeoutError("15 s")] * 99))
+
+
+def test_what_the_work_itself_raises_is_raised(quick):
+    full = OSError(28, "no space left")
+    with pytest.raises(OSError, match="no space left"):
+        fetch(Seen(), Fetched(full, status="error"))
