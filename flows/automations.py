@@ -43,8 +43,10 @@ _TEXT = (
     " ~ ' in docs/operations.md.')"
 )
 _SAYS = (
-    # Chat servers show `text`; the rest is for programs.
+    # Chat servers show `text`; the rest is for programs. A server that fails to write down that it
+    # has told does so again, with the same id.
     _ENDED_BADLY + '{"text": {{ (event.payload.text or ' + _TEXT + ") | tojson }},"
+    ' "id": {{ event.id | string | tojson }},'
     ' "event": {{ event.event | tojson }}, "time": {{ event.occurred | string | tojson }},'
     ' "resource": {{ event.resource | string | tojson }},'
     ' "what": {{ event.payload | string | tojson }}}'

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from prefect.events.schemas.automations import EventTrigger
 
 from flows.cli import main
 from flows.dispatch import look
@@ -43,9 +44,9 @@ class Receiver(ThreadingHTTPServer):
         raise AssertionError(f"nobody was told of {words}: {self.got}")
 
     def texts(self, *words):
-        """Return what people were told so far with all these words."""
+        """Return what people were told so far with all these words, each notice once."""
         said = [body for body in self.got if all(word in json.dumps(body) for word in words)]
-        return [body["text"] for body in said]
+        return list({body["id"]: body["text"] for body in said}.values())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -174,6 +175,7 @@ def test_a_run_that_falls_silent_is_told_once_as_crashed(told):
     from flows.automations import automations
 
     sooner = automations(None)[0]
+    assert isinstance(sooner.trigger, EventTrigger)
     sooner.trigger.within = timedelta(seconds=10)  # Prefect takes no less
     with connected() as client:
         (known,) = client.read_automations_by_name(sooner.name)
