@@ -181,7 +181,7 @@ def test_two_processes_make_the_same_files_and_count_the_same_as_threads(
 
 def once_something_is_merged(kill):
     """Return an observer that kills when the first region is merged."""
-    killed = []
+    killed: list[object] = []
 
     def watch(label, state, done, total):
         if label == "merge" and done and not killed:
