@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,6 +183,10 @@ class StoredDetections:
     """How many cells were found in each region that was looked at."""
     facts: dict[str, Any]
     """How they were found: checkpoint, thresholds."""
+
+    def sent(self) -> StoredDetections:
+        """Return what a worker is sent with each region: its path absolute, no list of all."""
+        return replace(self, folder=self.folder.absolute(), regions={})
 
     def detections(self, region_id: str) -> Detections:
         """Return the cells found in one region."""

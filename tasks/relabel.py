@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,8 +72,7 @@ def relabel(
     ):  # fmt: skip
         for region_id in set(parent.region_ids) - set(found.regions):
             draft.keep(region_id)
-        # The list of all regions is not sent with each of them.
-        alone = replace(found, folder=found.folder.absolute(), regions={})
+        alone = found.sent()
         jobs = (
             Merging(
                 draft.site(one),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,8 +118,7 @@ def _disagreement(work: Work, seen: tuple[Ref, ...]) -> float | None:
     if len(seen) < 2:
         return None
     own, other = (open_detections(work.at, ref) for ref in seen[:2])
-    # The list of all regions is not sent with each of them.
-    first, second = (replace(one, folder=one.folder.absolute(), regions={}) for one in (own, other))
+    first, second = own.sent(), other.sent()
     both = single = 0  # in cells
     with hired(work.dask) as workers:
         pairs = (SeenByTwo(first, second, region_id) for region_id in own.regions)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
 from models.annotations import Annotations, Role
 from models.geometry.settings import TileSettings
@@ -28,6 +26,7 @@ from tasks.ingest import extract
 from tasks.network import DetectorRecipe, DetectorSettings
 from tasks.predict import predict
 from tasks.stage import Run
+from tests.tasks.colours import Colours
 
 WIDTH, HEIGHT = 1000, 700
 CORE_PX = 200
@@ -36,17 +35,6 @@ BLOCK_PX = 250 + 2 * 128
 SPACING = 50
 RUNTIME = Runtime("cpu", "fp32", 1)
 MASKS = MergeSettings(threshold=0.4)
-
-
-class Colours(nn.Module):
-    """Red is background, green edge, blue inner."""
-
-    def __init__(self):
-        super().__init__()
-        self.gain = nn.Parameter(torch.full((1,), 12.0))
-
-    def forward(self, images):
-        return self.gain * images
 
 
 def drawn(boxes, height, width):

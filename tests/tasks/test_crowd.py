@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from models.annotations import Role
 from models.geometry.tiles import Placement
@@ -20,23 +18,13 @@ from storage.detections import DetectionDraft, open_detections
 from storage.layout import Workspace
 from storage.parts import Parts
 from storage.results import read_results
+from tests.tasks.colours import Colours
 
 N_ACROSS, STEP, SIDE = 40, 16, 12
 PLACES = STEP * np.stack(np.meshgrid(*[np.arange(N_ACROSS)] * 2), axis=-1).reshape(-1, 2) + 2
 BOXES = np.hstack([PLACES, PLACES + SIDE]).astype(np.float64)
 """1,600 cells of 12 x 12 pixels in an image of 640 x 640."""
 PLAIN = EvaluationSettings(bootstrap=0)
-
-
-class Colours(nn.Module):
-    """Red is background, green edge, blue inner."""
-
-    def __init__(self):
-        super().__init__()
-        self.gain = nn.Parameter(torch.full((1,), 12.0))
-
-    def forward(self, images):
-        return self.gain * images
 
 
 class Crowd:

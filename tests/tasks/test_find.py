@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from torch import nn
 
@@ -20,21 +19,11 @@ from storage.scale import Scale
 from storage.slides import open_slide
 from tasks.find import Finder, Survey, load_finder, survey, write_found
 from tasks.looking import looking
+from tests.tasks.colours import Colours
 
 SIDE = 400
 CELLS = [(90, 90, 110, 112), (30, 40, 54, 60), (188, 196, 212, 214), (300, 10, 322, 30)]
 """The first and the third lie on borders of cores of 100 px."""
-
-
-class Colours(nn.Module):
-    """Red is background, green edge, blue inner."""
-
-    def __init__(self):
-        super().__init__()
-        self.gain = nn.Parameter(torch.full((1,), 12.0))
-
-    def forward(self, images):
-        return self.gain * images
 
 
 @pytest.fixture(scope="module")
