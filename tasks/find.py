@@ -63,17 +63,6 @@ def load_finder(at: Workspace, checkpoint: Ref) -> Finder:
     return Finder(checkpoint.digest, load_detector(at, recipe, checkpoint), scale)
 
 
-def survey(finder: Finder, path: Path, mpp: float | None) -> Survey:
-    """Open a file and return where there is tissue in it.
-
-    Raises
-    ------
-    InputError
-        If it is no slide or image, or coarser than what the network was trained on.
-    """
-    return surveys(finder, [path], mpp)[path]
-
-
 def surveys(
     finder: Finder, paths: Sequence[Path], mpp: float | None, dask: DaskSettings | None = None
 ) -> dict[Path, Survey]:

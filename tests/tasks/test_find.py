@@ -17,7 +17,7 @@ from storage.blocks import Block, blocks_of
 from storage.layout import Workspace
 from storage.scale import Scale
 from storage.slides import open_slide
-from tasks.find import Finder, Survey, load_finder, survey, write_found
+from tasks.find import Finder, Survey, load_finder, surveys, write_found
 from tasks.looking import looking
 from tests.tasks.colours import Colours
 
@@ -83,14 +83,14 @@ def test_only_what_lies_in_the_looked_at_cores_is_found(finder, picture, tmp_pat
 
 
 def test_a_survey_reads_at_the_scale_of_the_training(finder, picture):
-    asked = survey(Finder("c", finder.detector, Scale(2.0, 0.5)), picture, 0.125)
+    asked = surveys(Finder("c", finder.detector, Scale(2.0, 0.5)), [picture], 0.125)[picture]
     assert asked.downsample == 4.0
     assert len(asked.blocks) == 1
 
 
 def test_coarser_images_than_those_of_the_training_are_refused(finder, picture):
     with pytest.raises(InputError, match=r"cells\.png.*trained at 0\.5"):
-        survey(Finder("c", finder.detector, Scale(2.0, 0.5)), picture, 2.0)
+        surveys(Finder("c", finder.detector, Scale(2.0, 0.5)), [picture], 2.0)
 
 
 def test_cells_come_back_in_pixels_of_the_file_whatever_the_working_scale(
@@ -98,7 +98,7 @@ def test_cells_come_back_in_pixels_of_the_file_whatever_the_working_scale(
 ):
     coarse = Finder("c", finder.detector, Scale(2.0, None))
     target = tmp_path / "cells.geojson"
-    written(coarse, survey(coarse, picture, None), target)
+    written(coarse, surveys(coarse, [picture], None)[picture], target)
     found = np.array(boxes_in(target))
     assert np.abs(found - np.array(sorted(CELLS))).max() <= 2
 

@@ -22,7 +22,7 @@ from storage.blocks import Block, block_around, blocks_of
 from storage.layout import Workspace
 from storage.scale import Scale
 from storage.slides import open_slide
-from tasks.find import Finder, Survey, survey, write_found
+from tasks.find import Finder, Survey, surveys, write_found
 from tasks.looking import looking
 
 SIDE = 1500
@@ -148,7 +148,8 @@ def test_blocks_change_no_cell_where_pixels_are_no_whole_ones_of_the_slide(
     with Image.open(picture) as image:
         larger = image.resize((round(SIDE * 1.37), round(SIDE * 1.37)), Image.Resampling.BILINEAR)
     larger.save(tmp_path / "larger.png")
-    asked = survey(replace(finder, scale=Scale(1.37, None)), tmp_path / "larger.png", None)
+    larger = tmp_path / "larger.png"
+    asked = surveys(replace(finder, scale=Scale(1.37, None)), [larger], None)[larger]
     with open_slide(asked.path) as slide:
         small = blocks_of(slide, asked.downsample, core_px=300)
     folders = tmp_path / "whole", tmp_path / "blocks"
